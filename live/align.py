@@ -1,0 +1,85 @@
+"""Mesh points -> the other descriptions of a face: five points, pose, rim, the square crop that a net looks at.
+
+Index lists are of MediaPipe's 468-point face mesh (Apache-2.0); right and left are the person's own.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from live.frame import Face, Floats, Image
+
+# The outline of the mesh, clockwise in the picture from the top of the forehead.
+OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+# Edges of the openings, as closed polygons: between the lids, between the lips.
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+# Points that every swap must cover: forehead, between the brows, nose, cheeks, chin.
+CORE = (151, 9, 6, 4, 50, 280, 205, 425, 199)
+
+_FAR = (33, 263)  # outer eye corners
+_SIDES = (234, 454)
+_TOP_CHIN = (10, 152)
+
+
+def five_points(mesh: Floats) -> Floats:
+    """float32 [5, 2]: right eye, left eye, nose tip, right and left mouth corner; eyes as the lid corners' middle."""
+    flat = mesh[:, :2]
+    return np.stack([flat[[33, 133]].mean(0), flat[[362, 263]].mean(0), flat[1], flat[61], flat[291]]).astype(
+        np.float32
+    )
+
+
+def pose_of(mesh: Floats) -> tuple[float, float, float]:
+    """Yaw, pitch, roll in degrees, from the plane that the temples, the forehead and the chin span."""
+    across = mesh[_SIDES[1]] - mesh[_SIDES[0]]
+    down = mesh[_TOP_CHIN[1]] - mesh[_TOP_CHIN[0]]
+    forward = np.cross(across, down)  # away from the camera for a face that looks into it
+    forward /= np.linalg.norm(forward) + 1e-9
+    yaw = np.degrees(np.arctan2(-forward[0], forward[2]))
+    pitch = np.degrees(np.arcsin(np.clip(forward[1], -1, 1)))
+    roll = np.degrees(np.arctan2(across[1], across[0]))
+    return float(yaw), float(pitch), float(roll)
+
+
+def face_from_mesh(mesh: Floats, score: float, track: int = 0) -> Face:
+    """A Face from 468 points in frame pixels."""
+    return Face(points=five_points(mesh), mesh=mesh, score=score, pose=pose_of(mesh), track=track)
+
+
+def crop_around(mesh: Floats, size: int, zoom: float = 1.5) -> Floats:
+    """The 2x3 matrix from the frame to a `size` px square around the face with level eyes.
+
+    The square is `zoom` times as wide as the box around the points, as MediaPipe's tracking does it.
+    """
+    flat = mesh[:, :2]
+    low, high = flat.min(0), flat.max(0)
+    eyes = flat[_FAR[1]] - flat[_FAR[0]]
+    return square((low + high) / 2, zoom * float((high - low).max()), float(np.arctan2(eyes[1], eyes[0])), size)
+
+
+def square(centre: Floats, side_px: float, angle: float, size: int) -> Floats:
+    """The 2x3 matrix that brings a square (centre, side, angle in radians) of the frame to `size` px."""
+    scale = size / side_px
+    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+    turn = np.array([[cos, sin], [-sin, cos]])
+    shift = (size - 1) / 2 - turn @ centre
+    return np.hstack([turn, shift[:, None]]).astype(np.float32)
+
+
+def cut(image: Image, matrix: Floats, size: int) -> Image:
+    """The square crop u8 [size, size, 3]; black outside the picture."""
+    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def back(points: Floats, matrix: Floats) -> Floats:
+    """Points [n, 3] of a crop in frame pixels; z is scaled along."""
+    inverse = cv2.invertAffineTransform(matrix)
+    scale = float(np.hypot(inverse[0, 0], inverse[1, 0]))
+    flat = points[:, :2] @ inverse[:, :2].T + inverse[:, 2]
+    return np.hstack([flat, points[:, 2:] * scale]).astype(np.float32)

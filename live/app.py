@@ -1,0 +1,161 @@
+"""Settings -> parts -> Loop. The only file that names concrete parts."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engines.errors import BadInput
+from engines.plugins import Plugins
+from live import settings
+from live.guard import Guard
+from live.loop import Loop, LoopSettings, Parts
+from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
+from live.personas import open_persona
+from live.settings import setting
+from live.track import Tracks
+
+KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
+SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings}
+SHORT = {"virtual": "virtual_camera"}
+
+
+@dataclass
+class Run:
+    """What one run is made of: the top level keys of doppelcam.toml."""
+
+    source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
+    face: str = setting("", "a picture's path (path#2 for its second face), or sample[:name]")
+    finder: str = setting("mediapipe_mesh", "what finds faces")
+    swapper: str = setting("mesh", "what makes the new face")
+    blender: str = setting("feather", "what sets it into the picture")
+    fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
+
+    sinks: list[str] = field(default_factory=list)
+    tree: dict[str, Any] = field(default_factory=dict)
+
+
+def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> Run:
+    """Profile, `--set` pairs and flags as one Run; later ones win. Raises BadInput for anything unknown."""
+    tree = settings.read_toml(profile) if profile is not None else {}
+    tree = settings.merge(tree, settings.assignments(pairs))
+    tree = settings.merge(tree, {key: value for key, value in flags.items() if value is not None})
+    names = [f.name for f in settings.settings_of(Run)]
+    chosen: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key in names:
+            chosen[key] = value
+        elif key in KINDS or key in SECTIONS or key == "sink":
+            rest[key] = value
+        else:
+            raise settings.unknown_key(key, key, [*names, "sink", *KINDS, *SECTIONS])
+    run = settings.make(Run, chosen, "doppelcam")
+    sinks = rest.pop("sink", [])
+    run.sinks = [sinks] if isinstance(sinks, str) else list(sinks)
+    run.tree = rest
+    _check_tree(rest)
+    return run
+
+
+def _check_tree(tree: dict[str, Any]) -> None:
+    for section, content in tree.items():
+        if not isinstance(content, dict):
+            raise BadInput(f"{section!r} is a table of settings, got {content!r}", hint=f"write it as [{section}...]")
+        if section in KINDS:
+            known = KINDS[section].names()
+            for part, values in content.items():
+                if part not in known:
+                    raise settings.unknown_key(f"{section}.{part}", part, known)
+                if not isinstance(values, dict):
+                    raise BadInput(
+                        f"{section}.{part} is a table of settings, got {values!r}",
+                        hint=f"for example --set {section}.{part}.NAME=VALUE",
+                    )
+        else:
+            settings.make(SECTIONS[section], content, section)
+
+
+def build(run: Run) -> Loop:
+    """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
+    if not run.face:
+        raise BadInput("which face shall be worn?", hint="--face PICTURE, or --face sample to try")
+    if not run.sinks:
+        raise BadInput("where shall the picture go?", hint="--sink virtual, --sink window, --sink swapped.mp4 ...")
+    source = _source(run)
+    sinks: dict[str, Any] = {}
+    for spec in run.sinks:
+        if spec in sinks:
+            raise BadInput(f"the sink {spec!r} is given twice")
+        sinks[spec] = _sink(run, spec)
+    face = run.face
+    parts = Parts(
+        source=source,
+        finder=_part(run, "finders", run.finder),
+        swapper=_part(run, "swappers", run.swapper),
+        blender=_part(run, "blenders", run.blender),
+        sinks=sinks,
+        persona=lambda finder: open_persona(face, finder),
+    )
+    guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
+    tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
+    loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast)
+
+
+def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
+    values = run.tree.get(section, {}).get(name, {})
+    return settings.make(KINDS[section].load(name), {**values, **(more or {})}, f"{section}.{name}")
+
+
+def _source(run: Run) -> Any:
+    name, argument = _split(SOURCES, run.source)
+    if name is None:
+        _no_part_meant(SOURCES, run.source)
+        name, argument = "video_file", run.source
+    more = _argument(SOURCES, name, argument)
+    part = SOURCES.load(name)
+    if "paced" in {f.name for f in settings.settings_of(part)}:
+        more["paced"] = not run.fast
+    elif run.fast:
+        raise BadInput(f"--fast is for files, not for the source {name!r}")
+    return _part(run, "sources", name, more)
+
+
+def _sink(run: Run, spec: str) -> Any:
+    name, argument = _split(SINKS, spec)
+    if name is None:
+        if Path(spec).suffix.lower() != ".mp4":
+            _no_part_meant(SINKS, spec)
+            raise BadInput(
+                f"{spec!r} is no sink",
+                hint=f"choose {', '.join([*SHORT, *SINKS.names()])}, or a path that ends in .mp4",
+            )
+        name, argument = "recording", spec
+    return _part(run, "sinks", name, _argument(SINKS, name, argument))
+
+
+def _split(kind: Plugins, spec: str) -> tuple[str | None, str]:
+    """`camera:1` as ("camera", "1"); None where the word before the colon is no part of this kind."""
+    word, _, argument = spec.partition(":")
+    word = SHORT.get(word, word)
+    return (word, argument) if word in kind.names() else (None, "")
+
+
+def _no_part_meant(kind: Plugins, spec: str) -> None:
+    """Raise BadInput when `spec` looks like a misspelt part rather than a path that does not exist."""
+    word = spec.partition(":")[0]
+    near = difflib.get_close_matches(word, [*kind.names(), *SHORT], n=1)
+    if near and "/" not in spec and "." not in spec and not Path(spec).exists():
+        raise BadInput(f"there is no {kind.kind} called {spec!r}", hint=f"did you mean {near[0]!r}?")
+
+
+def _argument(kind: Plugins, name: str, argument: str) -> dict[str, Any]:
+    if not argument:
+        return {}
+    key = settings.argument_of(kind.load(name))
+    if key is None:
+        raise BadInput(f"the {kind.kind} {name!r} takes nothing after the colon, got {argument!r}")
+    return {key: argument}

@@ -1,0 +1,1 @@
+"""Blenders: one file each. They set the new face into the picture."""

@@ -1,0 +1,60 @@
+"""What the commands print with: errors in one line with a hint, the live status line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from engines.errors import DoppelcamError
+from live.trace import Ledger
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def complain(error: DoppelcamError) -> None:
+    """One line to stderr: what was wrong; a second one, where there is a hint, with what to do."""
+    err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+    if error.hint:
+        err.print(f"[bold]hint:[/]  {escape(error.hint)}", soft_wrap=True)
+
+
+class StatusLine:
+    """fps, age and drops on one line that renews itself; nothing where the output is no terminal."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._live = Live(Text("starting ..."), console=err, auto_refresh=False, transient=True)
+        self._next = 0.0
+
+    def __enter__(self) -> Callable[[], None]:
+        if not err.is_terminal:
+            return lambda: None
+        self._live.start()
+        return self._update
+
+    def __exit__(self, *_: object) -> None:
+        if err.is_terminal:
+            self._live.stop()
+
+    def _update(self) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + 0.25
+        status = self._ledger.status()
+        line = Text.assemble(
+            ("live ", "bold green"),
+            f"{status['fps']:5.1f} fps   ",
+            f"age p50 {status['age_p50']:5.1f}  p95 {status['age_p95']:5.1f} ms   ",
+            f"dropped {status['dropped']:.0f}   covers {status['covers']:.0f}   ",
+            ("Ctrl-C ends", "dim"),
+        )
+        if status["fps"] == 0:
+            line = Text.assemble(("cover", "bold yellow"), "   no swapped picture right now   ", ("Ctrl-C ends", "dim"))
+        self._live.update(line, refresh=True)

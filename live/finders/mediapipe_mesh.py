@@ -1,0 +1,166 @@
+"""Finds faces with MediaPipe's short-range detector and follows them with its 468-point mesh.
+
+The detector runs only when a face is missing, and every few frames to see whether somebody came in. The mesh net
+looks at a crop around where the face was in the frame before, as MediaPipe's own tracking does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.card import read_card
+from engines.engine import Engine
+from engines.store import open_engine
+from live.align import back, crop_around, cut, face_from_mesh, square
+from live.frame import Face, Floats, Image
+from live.settings import setting
+
+_MODELS = Path(__file__).parents[1] / "models"
+_DETECTOR_PX = 128
+_MESH_PX = 192
+# The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
+_ANCHORS = np.array(
+    [
+        ((column + 0.5) / n, (row + 0.5) / n)
+        for n, each in ((16, 2), (8, 6))
+        for row in range(n)
+        for column in range(n)
+        for _ in range(each)
+    ],
+    np.float32,
+)
+
+
+@dataclass
+class MediapipeMesh:
+    """Finder with mesh, points and pose. Close faces (up to about two metres); several at a time."""
+
+    detect_score: float = setting(0.5, "detections below this score are ignored", low=0.1, high=0.95, step=0.05)
+    presence: float = setting(
+        0.5, "mesh presence below this means that the face is lost", low=0.1, high=0.95, step=0.05
+    )
+    look_around: int = setting(3, "frames between two looks for faces that came in", low=1, high=60)
+    runtime: str = setting("onnx_runtime", "what runs the two nets")
+    threads: int = setting(1, "threads of each net", low=1, high=16)
+
+    _detector: Engine | None = field(default=None, init=False)
+    _mesh: Engine | None = field(default=None, init=False)
+    _since_look: int = field(default=0, init=False)
+    _square_turn: int = field(default=0, init=False)
+
+    def open(self) -> None:
+        self._detector = open_engine(read_card(_MODELS / "face_detector"), self.runtime, self.threads)
+        self._mesh = open_engine(read_card(_MODELS / "face_mesh"), self.runtime, self.threads)
+
+    def close(self) -> None:
+        for engine in (self._detector, self._mesh):
+            if engine is not None:
+                engine.close()
+        self._detector = self._mesh = None
+
+    def find(self, image: Image, previous: list[Face]) -> list[Face]:
+        faces: list[Face] = []
+        for old in previous:
+            if old.mesh is None:
+                continue
+            face = self._look(image, crop_around(old.mesh, _MESH_PX), old.track)
+            if face is not None and not _among(faces, face.points):
+                faces.append(face)
+        self._since_look += 1
+        if len(faces) < max(1, len(previous)) or self._since_look >= self.look_around:
+            self._since_look = 0
+            faces += self._look_around(image, faces)
+        return sorted(faces, key=lambda face: -_area(face))
+
+    def _look_around(self, image: Image, known: list[Face]) -> list[Face]:
+        """Faces that are not among `known`, by the detector: in the whole picture, and, while there is no face
+        at all, in one of its squares in turn, where small faces are larger for the net.
+        """
+        detections = self._detect(image, 0, 0, image.shape[1], image.shape[0])
+        if not known and not detections:
+            height, width = image.shape[:2]
+            side = min(height, width)
+            steps = max(2, round(1.5 * max(height, width) / side)) if height != width else 1
+            at = (max(height, width) - side) * (self._square_turn % steps) // max(1, steps - 1)
+            self._square_turn += 1
+            x, y = (at, 0) if width > height else (0, at)
+            detections = self._detect(image, x, y, side, side)
+        new: list[Face] = []
+        for matrix, centre in detections:
+            if _among(known + new, centre[None]):
+                continue
+            face = self._look(image, matrix, 0)
+            if face is not None and face.mesh is not None:  # once more, with the crop that tracking would use
+                face = self._look(image, crop_around(face.mesh, _MESH_PX), 0)
+            if face is not None and not _among(known + new, face.points):
+                new.append(face)
+        return new
+
+    def _detect(self, image: Image, x: int, y: int, width: int, height: int) -> list[tuple[Floats, Floats]]:
+        """Crop matrix for the mesh net and centre of each detection in this rectangle, best first."""
+        assert self._detector is not None, "open() comes first"
+        side = max(width, height)
+        part = image[y : y + height, x : x + width]
+        coarse = max(1, side // (4 * _DETECTOR_PX))  # every n-th pixel is enough before the averaging below
+        scale = _DETECTOR_PX / side
+        small = cv2.resize(
+            part[::coarse, ::coarse], (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
+        )
+        canvas = np.zeros((_DETECTOR_PX, _DETECTOR_PX, 3), np.uint8)
+        left, top = (_DETECTOR_PX - small.shape[1]) // 2, (_DETECTOR_PX - small.shape[0]) // 2
+        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+        answer = self._detector.run({"image": canvas})
+        scores = 1 / (1 + np.exp(-np.clip(answer["scores"], -50, 50)))
+        found: list[tuple[Floats, Floats]] = []
+        taken: list[tuple[Floats, float]] = []
+        for i in np.argsort(-scores):
+            if not scores[i] >= self.detect_score:
+                break
+            raw, anchor = answer["boxes"][i], _ANCHORS[i] * _DETECTOR_PX
+            offset = np.array([left, top], np.float32)
+            centre = (raw[:2] + anchor - offset) / scale + (x, y)
+            size = float(raw[2:4].max()) / scale
+            if not np.isfinite(raw).all() or size < 8:
+                continue
+            if any(np.linalg.norm(centre - c) < 0.6 * max(size, s) for c, s in taken):
+                continue
+            taken.append((centre, size))
+            eyes = raw[4:8].reshape(2, 2)
+            level = float(np.arctan2(*(eyes[1] - eyes[0])[::-1]))
+            found.append((square(centre.astype(np.float32), 1.6 * size, level, _MESH_PX), centre))
+        return found
+
+    def _look(self, image: Image, matrix: Floats, track: int) -> Face | None:
+        """The mesh of the face in this crop; None where there is none or it makes no sense."""
+        assert self._mesh is not None, "open() comes first"
+        answer = self._mesh.run({"image": cut(image, matrix, _MESH_PX)})
+        presence = float(1 / (1 + np.exp(-np.clip(answer["presence"][0], -50, 50))))
+        points = answer["points"]
+        if not presence >= self.presence or not np.isfinite(points).all():
+            return None
+        mesh = back(points, matrix)
+        x0, y0 = mesh[:, :2].min(0)
+        x1, y1 = mesh[:, :2].max(0)
+        height, width = image.shape[:2]
+        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height or x1 - x0 < 8 or y1 - y0 < 8:
+            return None
+        return face_from_mesh(mesh, presence, track)
+
+
+def _area(face: Face) -> float:
+    x0, y0, x1, y1 = face.box
+    return (x1 - x0) * (y1 - y0)
+
+
+def _among(faces: list[Face], points: Floats) -> bool:
+    """Is the middle of `points` inside one of these faces?"""
+    x, y = points.mean(0)
+    for face in faces:
+        x0, y0, x1, y1 = face.box
+        if x0 < x < x1 and y0 < y < y1:
+            return True
+    return False

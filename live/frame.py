@@ -1,0 +1,138 @@
+"""The values that travel: what was captured, the faces in it, the patch that replaces one, what may be shown.
+
+Pictures are BGR u8 HWC, coordinates are pixels of the frame (x right, y down, pixel centres at whole numbers).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from live.trace import Trace
+
+Image = npt.NDArray[np.uint8]
+"""u8 [height, width, 3], BGR."""
+
+Mask = npt.NDArray[np.uint8]
+"""u8 [height, width]; 255 = wholly the new face."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Captured:
+    """What a source read: a fresh writable image, owned by whoever takes it.
+
+    `captured_ns` is the clock time at which the light was caught (for a file: when the frame was due);
+    `position_s` is the frame's time on the source's own timeline, from 0, never going back.
+    """
+
+    image: Image
+    captured_ns: int
+    position_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a source delivers and every sink gets. `sound` is a file or URL with a sound track in step with it."""
+
+    width: int
+    height: int
+    fps: float
+    sound: str | None = None
+
+
+@dataclass(slots=True)
+class Face:
+    """One face in a picture.
+
+    `points` float32 [5, 2]: right eye, left eye, nose tip, right and left mouth corner (the person's right).
+    `mesh` float32 [468, 3] in MediaPipe's order, z in pixels too, smaller is nearer; None if the finder has none.
+    `pose` is yaw, pitch, roll in degrees; yaw > 0 looks to the picture's right, pitch > 0 up, roll > 0 clockwise.
+    `track` is the same number from frame to frame (0: not tracked yet); `missed` counts the frames since the
+    face was really found, 0 in the frame where it was.
+    """
+
+    points: Floats
+    mesh: Floats | None
+    score: float
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    track: int = 0
+    missed: int = 0
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 around all points."""
+        all_points = self.points if self.mesh is None else self.mesh[:, :2]
+        (x0, y0), (x1, y1) = all_points.min(0), all_points.max(0)
+        return float(x0), float(y0), float(x1), float(y1)
+
+
+@dataclass(slots=True)
+class Patch:
+    """A new face for the rectangle of the frame whose top left pixel is (x, y). It belongs to whoever gets it.
+
+    `pixels` u8 [h, w, 3] BGR, `alpha` u8 [h, w]. It lies wholly inside the frame.
+    """
+
+    pixels: Image
+    alpha: Mask
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """Whose face is worn: a portrait and the face in it."""
+
+    name: str
+    image: Image
+    face: Face
+
+
+@dataclass(slots=True)
+class Frame:
+    """One picture on its way through the loop. One owner at a time: hand it over, then forget it.
+
+    `lost` counts faces that were there a moment ago, are not found, and are not known to have left.
+    `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`.
+    """
+
+    number: int
+    image: Image
+    position_s: float
+    trace: Trace
+    faces: list[Face] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    lost: int = 0
+    trouble: str | None = None
+    safe: bool = False
+
+
+State = Literal["live", "hold", "cover", "bare"]
+
+
+class SafeFrame:
+    """The only thing that a sink accepts; only the guard makes one (`tests/live/test_guard.py` pins that).
+
+    `image` is read-only and shared by all sinks. `state`: live (every face swapped), hold (the last live
+    picture again), cover (a slate), bare (no face in it, and the user asked to see such pictures).
+    `trace` is set for live and bare frames; `position_s` is None for covers before the first frame.
+    """
+
+    __slots__ = ("image", "position_s", "state", "trace")
+
+    def __init__(self, key: Any, image: Image, state: State, position_s: float | None, trace: Trace | None) -> None:
+        if key is not _GUARDS_KEY:
+            raise PermissionError("only the guard makes a SafeFrame")
+        image.setflags(write=False)
+        self.image = image
+        self.state = state
+        self.position_s = position_s
+        self.trace = trace
+
+
+_GUARDS_KEY = object()

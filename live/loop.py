@@ -1,0 +1,349 @@
+"""START HERE: the threads, the hand-overs between them, and the steps of a frame in order.
+
+    camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
+    engine thread    take the newest, find, follow, swap   at most `in_flight` frames are inside
+    pixels thread    blend, then the guard decides         from here on the picture is read-only
+    a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
+    main thread      watches: a cover when nothing comes, status, the end
+
+One thread per resource, drops only at the entrance and at a slow sink. `lossless` (for files, as fast as it goes)
+waits at those places instead, so that every frame that goes in comes out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+
+from engines.errors import DoppelcamError, LoopFailed, SinkLost, SourceLost
+from live.frame import Captured, Format, Frame, Persona, SafeFrame
+from live.guard import STARTING, Guard, covers_face
+from live.mailbox import Closed, Mailbox
+from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
+from live.settings import setting
+from live.stage import Stage
+from live.trace import Clock, Ledger, Trace, clock
+from live.track import Tracks
+
+_TICK_S = 0.05
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass
+class LoopSettings:
+    """How the loop itself behaves."""
+
+    in_flight: int = setting(2, "frames inside at the same time", low=1, high=8)
+    stall_ms: float = setting(
+        500, "without a new picture for so long, the cover is shown", low=100, high=5000, step=100
+    )
+    give_up_after: int = setting(10, "frames that fail in a row before the loop stops", low=1, high=1000)
+
+
+@dataclass
+class Parts:
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs."""
+
+    source: Source
+    finder: Finder
+    swapper: Swapper
+    blender: Blender
+    sinks: dict[str, Sink]
+    persona: Callable[[Finder], Persona]
+
+
+class Loop:
+    """Runs the parts until the source ends, `stop()` is called or something fails for good."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        guard: Guard,
+        tracks: Tracks,
+        settings: LoopSettings,
+        *,
+        lossless: bool = False,
+        ledger: Ledger | None = None,
+        clock: Clock = clock,
+    ) -> None:
+        self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
+        self.lossless = lossless
+        self.ledger = ledger or Ledger(clock)
+        self._clock = clock
+        self._entrance: Mailbox[Frame] = Mailbox(credits=settings.in_flight)
+        self._swapped: Mailbox[Frame] = Mailbox()
+        self._boxes: dict[str, Mailbox[SafeFrame]] = {name: Mailbox(credits=1) for name in parts.sinks}
+        self._go = threading.Event()
+        self._stopping = threading.Event()
+        self._format: Format | None = None
+        self._number = 0
+        self._failures = 0
+        self._absent: str | None = None  # why the source gives nothing right now
+        self._delivered_ns = 0
+        self._position_s: float | None = None
+
+    # ---- the caller's side
+
+    def run(self, seconds: float | None = None, status: Callable[[], None] | None = None) -> None:
+        """Open everything, run, finish everything. Raises what kept it from starting or made it stop.
+
+        `status` is called about twenty times a second on the calling thread.
+        """
+        camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
+        engine = self._stage(
+            "engine", self._open_engine, self._engine_step, self._close_engine, self._entrance, self._swapped
+        )
+        pixels = self._stage(
+            "pixels",
+            self.parts.blender.open,
+            self._pixels_step,
+            self.parts.blender.close,
+            self._swapped,
+            *self._boxes.values(),
+        )
+        stages = [camera, engine, pixels]
+        try:
+            self._start(stages)
+            assert self._format is not None, "an opened source has a format"
+            self.guard.open(self._format, self.ledger)
+            self.ledger.period_ms = 1000 / self._format.fps
+            sinks = [self._sink_stage(name, sink, self._format) for name, sink in self.parts.sinks.items()]
+            stages += sinks
+            self._start(sinks)
+            self._watch(stages, sinks, seconds, status)
+        finally:
+            self.stop()
+            self._finish(stages)
+        errors = [stage.error for stage in stages if stage.error is not None]
+        if errors:
+            raise errors[0]
+
+    def stop(self) -> None:
+        """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
+        self._stopping.set()
+
+    # ---- starting, watching, finishing
+
+    def _stage(
+        self,
+        name: str,
+        open: Callable[[], None],
+        step: Callable[[], None],
+        close: Callable[[], None],
+        *mailboxes: Mailbox[Any],
+    ) -> Stage:
+        """A stage that closes the mailboxes at both its ends when it is over, so that its neighbours end too."""
+
+        def done() -> None:
+            for mailbox in mailboxes:
+                mailbox.close()
+
+        return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
+
+    def _start(self, stages: list[Stage]) -> None:
+        """Start these threads and wait until all have opened their parts. Raises all reasons if some could not."""
+        for stage in stages:
+            stage.start()
+        for stage in stages:
+            stage.opened.wait()
+        errors = [stage.error for stage in stages if stage.error is not None]
+        if len(errors) > 1 and all(isinstance(error, DoppelcamError) for error in errors):
+            lines = [f"{e.message}{f' ({e.hint})' if e.hint else ''}" for e in errors if isinstance(e, DoppelcamError)]
+            raise type(errors[0])("; ".join(lines))
+        if errors:
+            raise errors[0]
+
+    def _watch(
+        self,
+        stages: list[Stage],
+        sinks: list[Stage],
+        seconds: float | None,
+        status: Callable[[], None] | None,
+    ) -> None:
+        end_ns = None if seconds is None else self._clock() + int(seconds * 1e9)
+        self._delivered_ns = self._clock()
+        if not self.lossless:
+            self._deliver(self.guard.stand_in(STARTING))
+        self._go.set()
+        while not self._stopping.wait(_TICK_S):
+            if any(not stage.alive for stage in stages[:3]) or not any(stage.alive for stage in sinks):
+                return
+            now = self._clock()
+            if end_ns is not None and now >= end_ns:
+                return
+            silent_ms = (now - self._delivered_ns) / 1e6
+            if not self.lossless and silent_ms > self.settings.stall_ms:
+                position = None if self._position_s is None else self._position_s + silent_ms / 1000
+                self._deliver(self.guard.stand_in(self._absent or "waiting for a picture", position), stamp=False)
+            if status is not None:
+                status()
+
+    def _finish(self, stages: list[Stage]) -> None:
+        """Let the frames inside run out, stage by stage; a camera that hangs in a read is left behind."""
+        self._entrance.close()
+        self._go.set()
+        for stage in stages:
+            stage.join(1.0 if stage.name == "camera" else 30.0)
+
+    # ---- camera thread
+
+    def _open_source(self) -> None:
+        self._format = self.parts.source.open()
+
+    def _camera_step(self) -> None:
+        if self._stopping.is_set():
+            raise Closed
+        try:
+            captured = self.parts.source.read()
+        except EndOfSource:
+            raise Closed from None
+        except SourceLost as error:
+            self._reopen(error)
+            return
+        self._absent = None
+        self.ledger.count("captured")
+        frame = self._admit(captured)
+        if self.lossless:
+            self._entrance.hand(frame)
+        elif self._entrance.post(frame):
+            self.ledger.count("dropped_entrance")
+
+    def _admit(self, captured: Captured) -> Frame:
+        """Number and size the picture: the sinks were opened for one size, whatever the camera does later."""
+        assert self._format is not None, "an opened source has a format"
+        image = captured.image
+        if image.shape[:2] != (self._format.height, self._format.width):
+            image = cv2.resize(image, (self._format.width, self._format.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        self._number += 1
+        return Frame(self._number, image, captured.position_s, Trace(captured.captured_ns))
+
+    def _reopen(self, error: SourceLost) -> None:
+        """Try to open the source again, with growing pauses, until it works or the loop stops."""
+        self.ledger.count("source_lost")
+        self.ledger.error(error.message)
+        self._absent = "camera lost, looking for it"
+        attempt = 0
+        while True:
+            self.parts.source.close()
+            if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
+                raise Closed
+            attempt += 1
+            try:
+                self.parts.source.open()
+                return
+            except DoppelcamError:
+                continue
+
+    # ---- engine thread
+
+    def _open_engine(self) -> None:
+        self.parts.finder.open()
+        self.parts.swapper.open()
+        self.parts.swapper.wear(self.parts.persona(self.parts.finder))
+
+    def _close_engine(self) -> None:
+        self.parts.swapper.close()
+        self.parts.finder.close()
+
+    def _engine_step(self) -> None:
+        frame = self._entrance.take()
+        assert frame is not None, "take without a time limit gives a frame"
+        frame.trace.stamp("taken", self._clock())
+        try:
+            found = self.parts.finder.find(frame.image, self.tracks.faces)
+            frame.faces, frame.lost = self.tracks.update(found, frame.position_s)
+            frame.trace.stamp("found", self._clock())
+            frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
+            frame.trace.stamp("swapped", self._clock())
+        except Exception as error:
+            self._failed(frame, "the swap failed", error)
+        self._swapped.hand(frame)
+
+    # ---- pixels thread
+
+    def _pixels_step(self) -> None:
+        frame = self._swapped.take()
+        assert frame is not None, "take without a time limit gives a frame"
+        if frame.trouble is None:
+            try:
+                self._blend(frame)
+                self._failures = 0
+            except Exception as error:
+                self._failed(frame, "the blend failed", error)
+        self._position_s = frame.position_s
+        shown = self.guard.judge(frame)
+        self.ledger.processed(frame.trace)
+        self._deliver(shown)
+        self._entrance.credit()
+
+    def _blend(self, frame: Frame) -> None:
+        size = frame.image.shape[:2]
+        covered = True
+        for face, patch in zip(frame.faces, frame.patches, strict=True):
+            covered &= covers_face(face, patch, (size[0], size[1]))
+            self.parts.blender.blend(frame.image, face, patch)
+        frame.safe = covered
+        frame.trace.stamp("blended", self._clock())
+
+    def _failed(self, frame: Frame, words: str, error: Exception) -> None:
+        """Mark the frame so that the guard covers it; give up when too many fail in a row."""
+        frame.trouble, frame.safe = words, False
+        line = error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"
+        self.ledger.count("failed")
+        self.ledger.error(f"{words}: {line}")
+        self._failures += 1
+        if self._failures >= self.settings.give_up_after:
+            raise LoopFailed(
+                f"{self._failures} frames failed in a row; the last: {words}: {line}",
+                hint="the cover was shown instead; see --report for the errors",
+            ) from error
+
+    def _deliver(self, shown: SafeFrame, *, stamp: bool = True) -> None:
+        if stamp:
+            self._delivered_ns = self._clock()
+        for name, box in self._boxes.items():
+            try:
+                if self.lossless:
+                    box.hand(shown)
+                elif box.post(shown):
+                    self.ledger.dropped(name)
+            except Closed:
+                continue  # this sink is gone, the others go on
+
+    # ---- sink threads
+
+    def _sink_stage(self, name: str, sink: Sink, format: Format) -> Stage:
+        box = self._boxes[name]
+        self.ledger.add_sink(name)
+
+        def step() -> None:
+            shown = box.take()
+            assert shown is not None, "take without a time limit gives a frame"
+            try:
+                sink.write(shown)
+                self.ledger.shown(name, shown.trace)
+            except SinkLost as error:
+                self.ledger.error(error.message)
+                if error.closed:
+                    raise Closed from None
+                self._reopen_sink(sink, format)
+            finally:
+                box.credit()
+
+        return self._stage(f"sink {name}", lambda: sink.open(format), step, sink.close, box)
+
+    def _reopen_sink(self, sink: Sink, format: Format) -> None:
+        for pause_s in _PAUSES_S:
+            sink.close()
+            if self._stopping.wait(pause_s):
+                raise Closed
+            try:
+                sink.open(format)
+                return
+            except DoppelcamError as error:
+                last = error
+        raise last

@@ -1,0 +1,77 @@
+"""Handing over one frame between two threads: post, hand, take, credit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Closed(Exception):
+    """Nothing comes any more (for a taker), or nobody takes any more (for a giver)."""
+
+
+class Mailbox(Generic[T]):
+    """One slot. A giver either replaces what lies in it (`post`) or waits until it is free (`hand`).
+
+    With `credits`, `take` uses one and waits while there is none: what was taken is "inside" until `credit()`
+    gives it back. That bounds how many frames are on their way, and lets the newest win at the entrance.
+    """
+
+    def __init__(self, credits: int | None = None) -> None:
+        self._changed = threading.Condition()
+        self._item: T | None = None
+        self._credits = credits
+        self._closed = False
+
+    def post(self, item: T) -> bool:
+        """Put `item` into the slot; True if an unread one was replaced. Raises Closed."""
+        with self._changed:
+            if self._closed:
+                raise Closed
+            replaced = self._item is not None
+            self._item = item
+            self._changed.notify_all()
+            return replaced
+
+    def hand(self, item: T) -> None:
+        """Wait until the slot is free, then put `item` into it. Raises Closed."""
+        with self._changed:
+            while self._item is not None and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            self._item = item
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float | None = None) -> T | None:
+        """Wait for an item (and a credit); None after `timeout_s`. Raises Closed when closed and empty."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while self._item is None or self._credits == 0:
+                if self._closed and self._item is None:
+                    raise Closed
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self._changed.wait(left)
+            item, self._item = self._item, None
+            if self._credits is not None:
+                self._credits -= 1
+            self._changed.notify_all()
+            return item
+
+    def credit(self) -> None:
+        """Give back the credit of an item that was taken."""
+        with self._changed:
+            if self._credits is not None:
+                self._credits += 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more comes in; what lies in the slot can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,106 @@
+"""Whose face is worn: opens a portrait, finds the face in it, refuses what cannot be worn with a reason."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+
+from engines.errors import BadInput
+from live.frame import Face, Image, Persona
+from live.parts import Finder
+
+SAMPLE_PORTRAITS = Path(__file__).parent / "samples" / "portraits"
+_MOST_BYTES = 64 << 20
+_MOST_PIXELS = 64_000_000
+_LONG_SIDE_PX = 2048
+_SMALLEST_FACE_PX = 48
+
+
+def sample_names() -> list[str]:
+    return sorted(path.stem for path in SAMPLE_PORTRAITS.glob("*.jpg"))
+
+
+def open_persona(spec: str, finder: Finder) -> Persona:
+    """The persona named by `spec`: a picture's path, `path#2` for its second face from the left, `sample[:name]`.
+
+    `finder` is an opened finder. Raises BadInput.
+    """
+    path, number = _locate(spec)
+    image = read_picture(path)
+    faces = sorted(finder.find(image, []), key=lambda face: face.box[0])
+    face = _choose(path, faces, number)
+    x0, y0, x1, y1 = face.box
+    if min(x1 - x0, y1 - y0) < _SMALLEST_FACE_PX:
+        raise BadInput(
+            f"the face in {path.name} is only {x1 - x0:.0f} x {y1 - y0:.0f} pixels",
+            hint=f"take a picture in which the face is at least {_SMALLEST_FACE_PX} pixels wide, better 300",
+        )
+    return Persona(name=path.stem, image=image, face=face)
+
+
+def _locate(spec: str) -> tuple[Path, int | None]:
+    kind, _, name = spec.partition(":")
+    if kind == "sample":
+        names = sample_names()
+        if name and name not in names:
+            raise BadInput(f"there is no sample face {name!r}", hint=f"choose one of: {', '.join(names)}")
+        return SAMPLE_PORTRAITS / f"{name or 'joel'}.jpg", None
+    path = Path(spec).expanduser()
+    match = re.fullmatch(r"(.+)#(\d+)", spec)
+    if match and not path.exists():
+        return Path(match[1]).expanduser(), int(match[2])
+    return path, None
+
+
+def _choose(path: Path, faces: list[Face], number: int | None) -> Face:
+    if not faces:
+        raise BadInput(
+            f"no face was found in {path.name}",
+            hint="take a sharp picture that shows one whole face from the front, not too small",
+        )
+    if number is None and len(faces) > 1:
+        raise BadInput(
+            f"{path.name} shows {len(faces)} faces: which one?",
+            hint=f"count from the left: --face '{path}#1' to '{path}#{len(faces)}'",
+        )
+    if number is not None and not 1 <= number <= len(faces):
+        raise BadInput(f"{path.name} has no face #{number}: it shows {len(faces)}", hint="count from the left, from 1")
+    return faces[(number or 1) - 1]
+
+
+def read_picture(path: Path) -> Image:
+    """A picture file as BGR u8, turned as its EXIF says, at most 2048 px on its long side. Raises BadInput.
+
+    The header is looked at before anything is decoded, so that a small file cannot ask for gigabytes.
+    """
+    expected = "expected a JPEG, PNG, WebP or BMP picture"
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BadInput(f"{path} is larger than {_MOST_BYTES >> 20} MB", hint=expected)
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"there is no picture {path}", hint="check the path given with --face") from None
+    except OSError as error:
+        raise BadInput(f"the picture {path} cannot be read: {error.strerror or error}", hint=expected) from None
+    try:
+        with Pillow.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "BMP"]) as header:
+            width, height = header.size
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError):
+        raise BadInput(f"{path} is not a picture that can be read", hint=expected) from None
+    if width * height > _MOST_PIXELS:
+        raise BadInput(
+            f"{path} has {width} x {height} pixels", hint=f"at most {_MOST_PIXELS // 10**6} million are read"
+        )
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadInput(f"{path} is damaged: its picture cannot be decoded", hint=expected)
+    scale = _LONG_SIDE_PX / max(image.shape[:2])
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(image, dtype=np.uint8)

@@ -1,0 +1,54 @@
+"""A window on this screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+
+import cv2
+
+from engines.errors import NotAvailable, SinkLost
+from live.frame import Format, SafeFrame
+from live.settings import setting
+
+
+@dataclass
+class Window:
+    """Sink: a window; it is closed with its button, Esc or q."""
+
+    title: str = setting("doppelcam", "the window's title", argument=True)
+
+    _open: bool = field(default=False, init=False)
+
+    def open(self, format: Format) -> None:
+        available()
+        try:
+            cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(self.title, format.width, format.height)
+        except cv2.error as error:
+            raise NotAvailable(
+                f"no window can be opened: {error.err}", hint="is this OpenCV built without a GUI?"
+            ) from None
+        self._open = True
+
+    def write(self, frame: SafeFrame) -> None:
+        cv2.imshow(self.title, frame.image)
+        key = cv2.pollKey() & 0xFF
+        if key in (27, ord("q")) or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+            raise SinkLost("the window was closed", closed=True)
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            cv2.destroyWindow(self.title)
+            cv2.pollKey()
+
+
+def available() -> None:
+    """Raises NotAvailable where there is no screen."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise NotAvailable(
+            "no window can be opened: there is no screen (DISPLAY is not set)",
+            hint="use another sink, for example --sink swapped.mp4 or --sink virtual",
+        )

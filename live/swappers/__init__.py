@@ -1,0 +1,1 @@
+"""Swappers: one file each. They make the new face."""
