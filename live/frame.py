@@ -52,8 +52,8 @@ class Face:
     `points` float32 [5, 2]: right eye, left eye, nose tip, right and left mouth corner (the person's right).
     `mesh` float32 [468, 3] in MediaPipe's order, z in pixels too, smaller is nearer; None if the finder has none.
     `pose` is yaw, pitch, roll in degrees; yaw > 0 looks to the picture's right, pitch > 0 up, roll > 0 clockwise.
-    `track` is the same number from frame to frame (0: not tracked yet); `missed` counts the frames since the
-    face was really found, 0 in the frame where it was.
+    `track` is the same number from frame to frame (0: not tracked yet); `missed` says that the face was not found
+    in this picture, and is where it should be by now.
     """
 
     points: Floats
@@ -61,7 +61,7 @@ class Face:
     score: float
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
     track: int = 0
-    missed: int = 0
+    missed: bool = False
 
     @property
     def box(self) -> tuple[float, float, float, float]:

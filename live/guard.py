@@ -95,20 +95,28 @@ class Guard:
         return SafeFrame(values._GUARDS_KEY, image, state, position_s, trace)
 
 
-def covers_face(face: Face, patch: Patch, picture: tuple[int, int]) -> bool:
-    """Does the patch replace the face? True when alpha is above one half at three quarters of the face's core
-    points that lie inside the picture (height, width).
+def covers_face(face: Face, patch: Patch, image: Image) -> bool:
+    """Does the patch replace the face in this picture?
+
+    True when the patch is well formed and its alpha is above one half at three quarters of the face's core points
+    that lie inside the picture.
     """
+    height, width = image.shape[:2]
+    rows, columns = patch.alpha.shape[:2]
+    if (
+        patch.pixels.shape != (rows, columns, 3)
+        or patch.alpha.shape != (rows, columns)
+        or patch.pixels.dtype != np.uint8
+        or patch.alpha.dtype != np.uint8
+        or not (0 <= patch.x <= width - columns and 0 <= patch.y <= height - rows)
+    ):
+        return False
     core = face.mesh[list(CORE), :2] if face.mesh is not None else face.points[2:3]
     if not np.isfinite(core).all():
         return False
-    height, width = picture
     x, y = np.rint(core).astype(int).T
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    if not inside.any():
-        return True
     x, y = x[inside] - patch.x, y[inside] - patch.y
-    rows, columns = patch.alpha.shape
     hit = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
     covered = int((patch.alpha[y[hit], x[hit]] > 127).sum())
     return covered * 4 >= 3 * int(inside.sum())

@@ -281,12 +281,11 @@ class Loop:
         self._entrance.credit()
 
     def _blend(self, frame: Frame) -> None:
-        size = frame.image.shape[:2]
-        covered = True
-        for face, patch in zip(frame.faces, frame.patches, strict=True):
-            covered &= covers_face(face, patch, (size[0], size[1]))
-            self.parts.blender.blend(frame.image, face, patch)
-        frame.safe = covered
+        pairs = list(zip(frame.faces, frame.patches, strict=True))
+        if all(covers_face(face, patch, frame.image) for face, patch in pairs):
+            for face, patch in pairs:
+                self.parts.blender.blend(frame.image, face, patch)
+            frame.safe = True
         frame.trace.stamp("blended", self._clock())
 
     def _failed(self, frame: Frame, words: str, error: Exception) -> None:

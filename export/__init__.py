@@ -1,0 +1,1 @@
+"""Trained weights in, a model folder out."""

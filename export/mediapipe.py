@@ -1,0 +1,142 @@
+"""Makes live/models from MediaPipe's own packages: python -m export.mediapipe MODULES ASSETS OUT.
+
+MODULES is mediapipe/modules/ of the unpacked PyPI wheel mediapipe 0.10.21, ASSETS the file
+face_mesh_solution_packed_assets.data of the npm package @mediapipe/face_mesh 0.4.1657299874, OUT the folder to write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.errors import DoppelcamError, ModelError
+from export.readers.tflite import ImageInput, read_tflite
+
+GEOMETRY = slice(3737848, 3757224)  # geometry_pipeline_metadata_landmarks.binarypb inside ASSETS
+GEOMETRY_SHA256 = "bdbcda96dfcb7da883da124aaa2c55dee49770d934f0fcc71747f8c21bdc75b4"
+GEOMETRY_SOURCE = "npm @mediapipe/face_mesh 0.4.1657299874, geometry_pipeline_metadata_landmarks.binarypb"
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """One net of MediaPipe and what its card says."""
+
+    name: str
+    family: str
+    file: str
+    sha256: str
+    image_input: ImageInput
+    outputs: dict[str, tuple[int, ...]]
+    facts: dict[str, Any]
+
+
+NETS = (
+    Net(
+        "face_detector",
+        "mediapipe_detector",
+        "face_detection/face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        ImageInput(mean=127.5, scale=127.5),
+        {"boxes": (896, 16), "scores": (896,)},
+        {
+            "image_size": 128,
+            "colour": "BGR",
+            "anchors": [{"grid": 16, "per_cell": 2}, {"grid": 8, "per_cell": 6}],
+            "keypoints": ["right_eye", "left_eye", "nose_tip", "mouth", "right_ear", "left_ear"],
+        },
+    ),
+    Net(
+        "face_mesh",
+        "mediapipe_mesh",
+        "face_landmark/face_landmark.tflite",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        ImageInput(mean=0, scale=255),
+        {"points": (468, 3), "presence": (1,)},
+        {"image_size": 192, "colour": "BGR", "points": 468, "crop_scale": 1.5, "topology": "topology.npz"},
+    ),
+)
+
+
+def write_models(modules: Path, assets: Path, out: Path) -> None:
+    """Write a model folder for each net, and the mesh's topology. Raises ModelError for other files than these."""
+    for net in NETS:
+        data = _expect(modules / net.file, (modules / net.file).read_bytes(), net.sha256)
+        folder = out / net.name
+        folder.mkdir(parents=True, exist_ok=True)
+        model = read_tflite(data, image_input=net.image_input, outputs=net.outputs)
+        (folder / f"{net.name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+        source = f"PyPI mediapipe 0.10.21, mediapipe/modules/{net.file}"
+        if "topology" in net.facts:
+            geometry = _expect(assets, assets.read_bytes()[GEOMETRY], GEOMETRY_SHA256)
+            np.savez(folder / net.facts["topology"], **read_geometry(geometry))
+            source += f"; topology: {GEOMETRY_SOURCE}"
+        files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
+        card = {
+            "name": net.name,
+            "family": net.family,
+            "files": {"onnx": f"{net.name}.onnx"},
+            "facts": net.facts,
+            "licence": "Apache-2.0",
+            "commercial_use": True,
+            "source": source,
+            "source_sha256": net.sha256,
+            "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        }
+        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def read_geometry(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """`triangles` int16 [898, 3], `canonical` float32 [468, 3] in cm (x to the face's left, y up), `uv` [468, 2].
+
+    Triangles wind counter-clockwise as seen from outside the face; uv runs 0..1 from the picture's top left.
+    """
+    mesh = next(bytes(value) for key, value in _fields(data) if key == 1)
+    vertices = np.frombuffer(b"".join(value for key, value in _fields(mesh) if key == 3), "<f4").reshape(-1, 5)
+    triangles = np.array([value for key, value in _fields(mesh) if key == 4], np.int16).reshape(-1, 3)
+    return {"triangles": triangles, "canonical": vertices[:, :3].copy(), "uv": vertices[:, 3:].copy()}
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a protobuf message: key and value; numbers as int, all else as bytes."""
+    rest = iter(data)
+
+    def number() -> int:
+        value, shift = 0, 0
+        for byte in rest:
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        return value
+
+    def take(count: int) -> bytes:
+        return bytes(next(rest) for _ in range(count))
+
+    left = len(data)
+    while left:
+        key = number()
+        kind = key & 7
+        yield key >> 3, number() if kind == 0 else take({1: 8, 5: 4}.get(kind) or number())
+        left = rest.__length_hint__()
+
+
+def _expect(path: Path, data: bytes, sha256: str) -> bytes:
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"{path} is not the file that this conversion was made for (sha256 differs)")
+    return data
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    try:
+        write_models(*map(Path, sys.argv[1:]))
+    except (DoppelcamError, OSError) as error:
+        sys.exit(str(error))

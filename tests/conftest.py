@@ -1,0 +1,38 @@
+"""What several tests need: frames that sinks accept, the shipped portraits, a finder that is opened once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from live import frame as values
+from live.finders.mediapipe_mesh import MediapipeMesh
+from live.frame import SafeFrame
+from live.personas import SAMPLE_PORTRAITS, open_persona
+from live.trace import Trace
+
+
+@pytest.fixture
+def safe_frame():
+    """Makes a frame as the guard would; the picture is copied, since a safe one is read-only."""
+
+    def make(image, position_s=0.0, state="live"):
+        trace = Trace(0) if state in ("live", "bare") else None
+        return SafeFrame(values._GUARDS_KEY, np.array(image, np.uint8), state, position_s, trace)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finder():
+    """The default finder, opened."""
+    part = MediapipeMesh()
+    part.open()
+    yield part
+    part.close()
+
+
+@pytest.fixture(scope="session")
+def portrait(finder):
+    """The first shipped portrait as a persona."""
+    return open_persona(str(sorted(SAMPLE_PORTRAITS.glob("*.jpg"))[0]), finder)

@@ -1,0 +1,187 @@
+"""What every runtime must do, run over each that is found in engines/runtimes/."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from engines.card import CARD_FILE, read_card
+from engines.errors import EngineError, ModelError
+from engines.store import RUNTIMES, open_engine
+
+onnx = pytest.importorskip("onnx", reason="the models of these tests are made with onnx")
+
+SIGNATURE = {
+    "inputs": {"a": ["float32", [1, 3]], "b": ["float32", [1, 3]]},
+    "outputs": {"total": ["float32", [1, 3]], "large": ["float32", [2, 3]]},
+}
+
+
+def tiny_model():
+    """total = a + b; large = (a; b) stacked."""
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    tensors = {
+        side: [make.make_tensor_value_info(name, kind, shape) for name, (_, shape) in SIGNATURE[side].items()]
+        for side in SIGNATURE
+    }
+    nodes = [
+        make.make_node("Add", ["a", "b"], ["total"]),
+        make.make_node("Concat", ["a", "b"], ["large"], axis=0),
+    ]
+    graph = make.make_graph(nodes, "tiny", tensors["inputs"], tensors["outputs"])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    return model.SerializeToString()
+
+
+@pytest.fixture(params=RUNTIMES.names())
+def runtime(request):
+    error = RUNTIMES.why_not(request.param)
+    if error is not None:
+        pytest.skip(error.message)
+    return request.param
+
+
+@pytest.fixture
+def computing(runtime):
+    """Only runtimes that load the file and compute with it."""
+    if runtime == "fake":
+        pytest.skip("the fake runtime reads no model and computes nothing")
+    return runtime
+
+
+@pytest.fixture
+def card(tmp_path):
+    def make(data=None, sha256=None):
+        data = tiny_model() if data is None else data
+        (tmp_path / "tiny.onnx").write_bytes(data)
+        tree = {
+            "name": "tiny",
+            "family": "test",
+            "files": {"onnx": "tiny.onnx"},
+            "facts": SIGNATURE,
+            "sha256": {"tiny.onnx": sha256 or hashlib.sha256(data).hexdigest()},
+        }
+        (tmp_path / CARD_FILE).write_text(json.dumps(tree))
+        return read_card(tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def engine(runtime, card):
+    made = open_engine(card(), runtime)
+    yield made
+    made.close()
+
+
+def feeds(**changes):
+    good = {"a": np.array([[1, 2, 3]], np.float32), "b": np.array([[10, 20, 30]], np.float32)}
+    return {key: value for key, value in {**good, **changes}.items() if value is not None}
+
+
+def signature(specs):
+    return {spec.name: [str(spec.dtype), list(spec.shape)] for spec in specs}
+
+
+def test_states_what_the_model_takes_and_gives(engine):
+    assert signature(engine.inputs) == SIGNATURE["inputs"]
+    assert signature(engine.outputs) == SIGNATURE["outputs"]
+
+
+def test_answers_are_named_shaped_and_typed_as_stated(engine):
+    answer = engine.run(feeds())
+    assert {name: [str(a.dtype), list(a.shape)] for name, a in answer.items()} == SIGNATURE["outputs"]
+
+
+def test_computes(computing, card):
+    engine = open_engine(card(), computing)
+    answer = engine.run(feeds())
+    np.testing.assert_allclose(answer["total"], [[11, 22, 33]])
+    np.testing.assert_allclose(answer["large"], [[1, 2, 3], [10, 20, 30]])
+    engine.close()
+
+
+def test_two_runs_give_the_same(engine):
+    first = {name: array.copy() for name, array in engine.run(feeds()).items()}
+    second = engine.run(feeds())
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_remembers_nothing_of_the_one_before(computing, card):
+    engine = open_engine(card(), computing)
+    engine.run(feeds(a=np.full((1, 3), 99, np.float32)))
+    np.testing.assert_allclose(engine.run(feeds())["total"], [[11, 22, 33]])
+    engine.close()
+
+
+def test_feeds_are_left_alone(engine):
+    fed = feeds()
+    engine.run(fed)
+    assert np.array_equal(fed["a"], feeds()["a"]) and np.array_equal(fed["b"], feeds()["b"])
+
+
+def test_views_that_are_not_contiguous_are_taken_right(computing, card):
+    engine = open_engine(card(), computing)
+    wide = np.array([[1, 0, 2, 0, 3, 0]], np.float32)
+    np.testing.assert_allclose(engine.run(feeds(a=wide[:, ::2]))["total"], [[11, 22, 33]])
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"a": None},
+        {"a": None, "c": np.zeros((1, 3), np.float32)},
+        {"c": np.zeros((1, 3), np.float32)},
+        {"a": np.zeros((3, 1), np.float32)},
+        {"a": np.zeros(3, np.float32)},
+        {"a": np.zeros((1, 3), np.float64)},
+        {"a": np.zeros((1, 3), np.uint8)},
+    ],
+    ids=["missing", "misnamed", "one more", "turned", "flat", "float64", "uint8"],
+)
+def test_wrong_feeds_are_an_engine_error_and_do_no_harm(engine, wrong):
+    with pytest.raises(EngineError):
+        engine.run(feeds(**wrong))
+    assert set(engine.run(feeds())) == set(SIGNATURE["outputs"])
+
+
+@pytest.mark.parametrize("data", [b"", b"no model at all", tiny_model()[:40]], ids=["empty", "text", "cut off"])
+def test_broken_bytes_are_a_model_error(computing, card, data):
+    with pytest.raises(ModelError):
+        open_engine(card(data), computing)
+
+
+def test_bytes_that_the_card_does_not_describe_are_a_model_error(computing, card):
+    with pytest.raises(ModelError, match="sha256"):
+        open_engine(card(sha256="0" * 64), computing)
+
+
+def test_shapes_that_are_not_static_are_a_model_error(computing, card):
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [make.make_node("Abs", ["a"], ["total"])],
+        "open",
+        [make.make_tensor_value_info("a", kind, ["n", 3])],
+        [make.make_tensor_value_info("total", kind, ["n", 3])],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    with pytest.raises(ModelError, match="static"):
+        open_engine(card(model.SerializeToString()), computing)
+
+
+def test_closing_frees_and_a_new_engine_can_follow(runtime, card):
+    first = open_engine(card(), runtime)
+    first.close()
+    second = open_engine(card(), runtime)
+    assert set(second.run(feeds())) == set(SIGNATURE["outputs"])
+    second.close()
+
+
+def test_several_threads_may_be_asked_for(runtime, card):
+    engine = open_engine(card(), runtime, threads=2)
+    assert set(engine.run(feeds())) == set(SIGNATURE["outputs"])
+    engine.close()

@@ -1,0 +1,164 @@
+"""The guard: what it lets pass, holds and covers, and that nobody else can make a safe frame."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import live
+from live.frame import Face, Format, Frame, Patch, SafeFrame
+from live.guard import LOST, NO_FACE, NOT_COVERED, Guard, covers_face
+from live.trace import Ledger, Trace
+
+
+def new_guard(**settings):
+    guard = Guard(**settings)
+    guard.open(Format(64, 48, 30.0), Ledger())
+    return guard
+
+
+def face(x=20.0, y=20.0):
+    return Face(np.full((5, 2), (x, y), np.float32), None, 1.0)
+
+
+def frame(position_s=0.0, faces=1, safe=True, lost=0, trouble=None, patches=None):
+    patch = Patch(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 255, np.uint8), 18, 18)
+    count = faces if patches is None else patches
+    return Frame(
+        1, np.full((48, 64, 3), 7, np.uint8), position_s, Trace(0), [face()] * faces, [patch] * count, lost, trouble, safe
+    )
+
+
+def test_a_swapped_frame_passes_and_cannot_be_written_any_more():
+    swapped = frame()
+    shown = new_guard().judge(swapped)
+    assert shown.state == "live"
+    assert shown.image is swapped.image
+    with pytest.raises(ValueError, match="read-only"):
+        swapped.image[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (frame(trouble="the swap failed"), "the swap failed"),
+        (frame(trouble="the blend failed", safe=True), "the blend failed"),
+        (frame(safe=False), NOT_COVERED),
+        (frame(faces=2, patches=1), NOT_COVERED),
+        (frame(faces=0), NO_FACE),
+        (frame(faces=1, lost=1), LOST),
+    ],
+)
+def test_what_is_not_known_to_be_safe_becomes_a_cover_with_the_reason(bad, reason):
+    guard = new_guard()
+    shown = guard.judge(bad)
+    assert shown.state == "cover"
+    assert not np.shares_memory(shown.image, bad.image)
+    assert guard._ledger.report()["covers"] == {reason: 1}
+
+
+def test_a_missed_face_holds_the_last_safe_frame_then_covers():
+    guard = new_guard(hold_ms=300)
+    live_image = guard.judge(frame(1.0)).image
+    states = [guard.judge(frame(1.0 + t, faces=0)) for t in (0.1, 0.29, 0.31, 5.0)]
+    assert [s.state for s in states] == ["hold", "hold", "cover", "cover"]
+    assert states[0].image is live_image
+
+
+def test_a_failure_covers_at_once_and_is_not_held():
+    guard = new_guard()
+    guard.judge(frame(1.0))
+    assert guard.judge(frame(1.01, trouble="the swap failed")).state == "cover"
+
+
+def test_hold_keeps_the_last_safe_frame_as_long_as_there_is_no_face():
+    guard = new_guard(on_no_face="hold")
+    assert guard.judge(frame(0.0, faces=0)).state == "cover"  # nothing to hold yet
+    guard.judge(frame(0.1))
+    assert guard.judge(frame(100.0, faces=0)).state == "hold"
+    assert guard.judge(frame(100.1, faces=0, trouble="the swap failed")).state == "cover"
+
+
+def test_bare_pictures_are_shown_only_when_asked_for_and_only_after_a_while():
+    guard = new_guard(on_no_face="show", hold_ms=300)
+    states = [guard.judge(frame(t, faces=0)).state for t in (0.0, 0.2, 0.3, 0.4)]
+    assert states == ["cover", "cover", "bare", "bare"]
+    guard.judge(frame(0.5))
+    assert guard.judge(frame(0.6, faces=0, lost=1)).state == "hold"
+    assert guard.judge(frame(0.7, faces=0)).state == "hold"
+    assert guard.judge(frame(1.0, faces=0)).state == "bare"
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(0, 2), st.integers(0, 2), st.booleans(), st.integers(0, 2)), max_size=40
+    ),
+    st.sampled_from(["cover", "hold"]),
+)
+def test_whatever_comes_only_pictures_of_safe_frames_leave(script, on_no_face):
+    guard = new_guard(on_no_face=on_no_face)
+    safe_images = set()
+    for i, (safe, faces, patches, trouble, lost) in enumerate(script):
+        f = frame(i / 30, faces, safe, lost, "broken" if trouble else None, patches)
+        if safe and faces and faces == patches and not trouble and not lost:
+            safe_images.add(id(f.image))
+        shown = guard.judge(f)
+        keep_alive = f.image  # so that no id is used again
+        script[i] = keep_alive
+        assert shown.state == "cover" or id(shown.image) in safe_images
+
+
+def test_only_the_guard_makes_safe_frames():
+    with pytest.raises(PermissionError):
+        SafeFrame(object(), np.zeros((2, 2, 3), np.uint8), "live", 0.0, None)
+    root = Path(live.__file__).parent
+    users = {p.relative_to(root).as_posix() for p in root.rglob("*.py") if re.search("_GUARDS_KEY", p.read_text())}
+    assert users == {"frame.py", "guard.py"}
+
+
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+def patch(alpha=255, x=10, y=10, size=(20, 20)):
+    return Patch(np.zeros((*size, 3), np.uint8), np.full(size, alpha, np.uint8), x, y)
+
+
+def test_a_patch_counts_as_cover_only_where_it_is_opaque_and_over_the_face():
+    assert covers_face(face(), patch(), IMAGE)
+    assert not covers_face(face(), patch(alpha=127), IMAGE)
+    assert not covers_face(face(), patch(x=30), IMAGE)
+    assert not covers_face(face(np.nan), patch(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        patch(x=-1),
+        patch(x=50),
+        patch(y=40),
+        Patch(np.zeros((20, 20, 3), np.float32), np.full((20, 20), 255, np.uint8), 10, 10),
+        Patch(np.zeros((20, 20, 3), np.uint8), np.full((20, 20), 1.0, np.float32), 10, 10),
+        Patch(np.zeros((10, 20, 3), np.uint8), np.full((20, 20), 255, np.uint8), 10, 10),
+        Patch(np.zeros((20, 20, 4), np.uint8), np.full((20, 20), 255, np.uint8), 10, 10),
+    ],
+)
+def test_a_malformed_patch_never_counts_as_cover(bad):
+    assert not covers_face(face(), bad, IMAGE)
+
+
+def test_a_mesh_face_needs_three_quarters_of_its_core_covered():
+    from live.align import CORE
+
+    mesh = np.zeros((468, 3), np.float32)
+    mesh[list(CORE), 0] = np.linspace(12, 28, len(CORE))
+    mesh[list(CORE), 1] = 20
+    meshed = Face(face().points, mesh, 1.0)
+    assert covers_face(meshed, patch(), IMAGE)
+    assert not covers_face(meshed, patch(size=(20, 10)), IMAGE)
+    mesh[list(CORE), 0] += 1000  # wholly outside the picture: nothing to cover
+    assert covers_face(meshed, patch(), IMAGE)

@@ -1,0 +1,268 @@
+"""The loop: order, drops, credits, covers while nothing comes, clean ends, errors that reach the caller."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
+from live import loop as loop_module
+from live.guard import Guard
+from live.loop import Loop, LoopSettings, Parts
+from live.track import Tracks
+from tests.doubles import (
+    ColourFinder,
+    GreenSwapper,
+    LosingCamera,
+    NumberedCamera,
+    PlainBlender,
+    Witness,
+    any_persona,
+)
+
+
+def make_loop(source=None, finder=None, swapper=None, blender=None, sinks=None, lossless=True, persona=any_persona, **more):
+    parts = Parts(
+        source or NumberedCamera(),
+        finder or ColourFinder(),
+        swapper or GreenSwapper(),
+        blender or PlainBlender(),
+        sinks if sinks is not None else {"witness": Witness()},
+        persona,
+    )
+    return Loop(parts, Guard(), Tracks(), LoopSettings(**more), lossless=lossless)
+
+
+def gate():
+    """A `wait` for a camera, and the event that lets it go on."""
+    event = threading.Event()
+    return event, lambda number: event.wait(10)
+
+
+def test_every_frame_comes_out_in_order_when_nothing_may_be_lost():
+    loop = make_loop(NumberedCamera(200))
+    loop.run()
+    witness = loop.parts.sinks["witness"]
+    assert witness.numbers() == list(range(1, 201))
+    assert set(witness.states()) == {"live"}
+    assert loop.ledger.report()["frames"] | {"per_second": 0} == {
+        "in": 200, "processed": 200, "live": 200, "held": 0, "bare": 0, "failed": 0, "per_second": 0,
+    }  # fmt: skip
+
+
+def test_the_newest_frame_wins_at_the_entrance_and_drops_are_counted():
+    busy, resume = threading.Event(), threading.Event()
+
+    def slow(number, faces):
+        if number == 1:
+            busy.set()
+            resume.wait(10)
+
+    def wait(number):
+        if number == 2:
+            busy.wait(10)
+        if number == 30:
+            resume.set()
+
+    loop = make_loop(NumberedCamera(30, wait=wait), finder=ColourFinder(slow), lossless=False)
+    loop.run()
+    numbers = [n for n in loop.parts.sinks["witness"].numbers("live") if n]
+    report = loop.ledger.report()
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 30
+    assert report["dropped"]["entrance"] >= 20
+    assert report["frames"]["processed"] + report["dropped"]["entrance"] == 30
+
+
+def test_no_more_frames_are_inside_than_allowed():
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def enter(number, faces):
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+
+    def leave(frame):
+        with lock:
+            if frame.state == "live":
+                inside[0] -= 1
+
+    sink = Witness(before=leave)
+    loop = make_loop(NumberedCamera(60), finder=ColourFinder(enter), sinks={"witness": sink}, in_flight=2)
+    loop.run()
+    # Two in the loop, one in the sink's slot and one being written.
+    assert 1 <= most[0] <= 4
+
+
+def test_a_slow_sink_drops_its_own_frames_and_does_not_hold_up_the_others():
+    release = threading.Event()
+    slow, quick = Witness(before=lambda frame: release.wait(10)), Witness()
+    source = NumberedCamera(40, wait=lambda number: release.set() if number == 40 else threading.Event().wait(0.005))
+    loop = make_loop(source, sinks={"slow": slow, "quick": quick}, lossless=False)
+    loop.run()
+    assert len(quick.numbers("live")) > 10 * max(1, len(slow.numbers("live")) - 2)
+    assert loop.ledger.report()["dropped"]["slow"] > 0
+
+
+def test_it_starts_on_a_cover():
+    event, wait = gate()
+    sink = Witness(before=lambda frame: event.set())  # the first picture comes only after the cover was written
+    loop = make_loop(NumberedCamera(5, wait=wait), sinks={"witness": sink}, lossless=False)
+    loop.run()
+    assert sink.seen[0][:2] == ("cover", None)
+    assert loop.ledger.report()["covers"]["starting"] == 1
+
+
+def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
+    monkeypatch.setattr(loop_module, "_PAUSES_S", (0.15,))
+    source = LosingCamera(40, lost_at=(20,), refusals=2, wait=lambda number: threading.Event().wait(0.003))
+    loop = make_loop(source, lossless=False, stall_ms=100)
+    loop.run()
+    witness = loop.parts.sinks["witness"]
+    lives = [n for n in witness.numbers("live") if n]
+    covers = [i for i, (state, _, _) in enumerate(witness.seen) if state == "cover" and i > 3]
+    assert source.opened == 2
+    assert min(lives) < 20 <= max(lives)
+    assert covers, "no cover while the camera was away"
+    assert loop.ledger.report()["source_lost"] == 1
+    assert "camera lost, looking for it" in loop.ledger.report()["covers"]
+    assert not witness.leaked()
+
+
+def test_a_sink_that_goes_away_is_opened_again_while_the_others_go_on(monkeypatch):
+    monkeypatch.setattr(loop_module, "_PAUSES_S", (0.0,))
+    frail, steady = Witness(fail_at=(5,)), Witness()
+    loop = make_loop(NumberedCamera(50), sinks={"frail": frail, "steady": steady})
+    loop.run()
+    assert steady.numbers() == list(range(1, 51))
+    assert frail.opened == 2
+    assert len(frail.seen) > 40
+
+
+def test_closing_the_only_window_ends_the_run_without_an_error():
+    window = Witness(fail_at=(10,), fail_with=lambda: SinkLost("closed", closed=True))
+    source = NumberedCamera(100_000)
+    make_loop(source, sinks={"window": window}).run()
+    assert len(window.seen) == 10
+    assert source.closed == 1
+
+
+def test_a_broken_sink_is_told_at_the_end_and_the_others_finish():
+    class Broken(Witness):
+        def write(self, frame):
+            raise RuntimeError("bug in a sink")
+
+    good = Witness()
+    loop = make_loop(NumberedCamera(30), sinks={"broken": Broken(), "good": good})
+    with pytest.raises(RuntimeError, match="bug in a sink"):
+        loop.run()
+    assert good.numbers() == list(range(1, 31))
+    assert good.closed == 1
+
+
+def test_ten_failures_in_a_row_stop_the_loop_and_everything_is_closed():
+    def fail(number, faces):
+        raise ValueError("net is broken")
+
+    source = NumberedCamera(1000)
+    loop = make_loop(source, finder=ColourFinder(fail))
+    with pytest.raises(LoopFailed, match="10 frames failed in a row.*net is broken"):
+        loop.run()
+    witness = loop.parts.sinks["witness"]
+    assert set(witness.states()) == {"cover"}
+    assert witness.closed == source.closed == 1
+
+
+def test_failures_that_are_not_in_a_row_do_not_stop_it():
+    def fail(number, faces):
+        if number % 2:
+            raise ValueError("now and then")
+
+    loop = make_loop(NumberedCamera(60), finder=ColourFinder(fail))
+    loop.run()
+    assert loop.ledger.report()["frames"]["failed"] == 30
+
+
+def test_a_part_that_cannot_open_keeps_the_run_from_starting():
+    class NoCamera(NumberedCamera):
+        def open(self):
+            raise NotAvailable("no camera here", hint="plug one in")
+
+    sink = Witness()
+    with pytest.raises(NotAvailable, match="no camera here"):
+        make_loop(NoCamera(), sinks={"witness": sink}).run()
+    assert sink.seen == []
+
+
+def test_all_reasons_are_told_when_several_parts_cannot_open():
+    class NoSink(Witness):
+        def __init__(self, words):
+            super().__init__()
+            self.words = words
+
+        def open(self, format):
+            raise NotAvailable(self.words)
+
+    with pytest.raises(NotAvailable, match="no window; no device"):
+        make_loop(sinks={"a": NoSink("no window"), "b": NoSink("no device")}).run()
+
+
+def test_a_bad_portrait_keeps_the_run_from_starting():
+    def persona(finder):
+        raise BadInput("no face was found in cat.jpg")
+
+    source = NumberedCamera()
+    loop = make_loop(source, persona=persona)
+    with pytest.raises(BadInput, match="cat.jpg"):
+        loop.run()
+    assert loop.parts.sinks["witness"].seen == []
+    assert source.closed == 1
+
+
+def test_stop_lets_frames_inside_run_out_and_closes_the_sinks():
+    sink = Witness()
+    loop = make_loop(NumberedCamera(1_000_000), sinks={"witness": sink})
+    sink.before = lambda frame: loop.stop() if len(sink.seen) == 20 else None
+    loop.run()
+    assert sink.closed == 1
+    assert sink.numbers() == list(range(1, len(sink.seen) + 1))
+
+
+def test_seconds_end_the_run():
+    loop = make_loop(NumberedCamera(1_000_000, wait=lambda number: threading.Event().wait(0.002)), lossless=False)
+    loop.run(seconds=0.3)
+    assert 5 < loop.ledger.report()["frames"]["in"] < 1000
+
+
+def test_a_camera_that_hangs_in_a_read_does_not_keep_the_run_from_ending():
+    event, wait = gate()
+    loop = make_loop(NumberedCamera(5, wait=lambda n: wait(n) if n == 3 else None), lossless=False, stall_ms=100)
+    loop.run(seconds=0.6)
+    witness = loop.parts.sinks["witness"]
+    event.set()
+    assert witness.closed == 1
+    assert "waiting for a picture" in loop.ledger.report()["covers"]
+
+
+def test_a_camera_that_changes_its_size_is_fitted_to_the_first_one():
+    import cv2
+
+    shapes = set()
+    sink = Witness(before=lambda frame: shapes.add(frame.image.shape))
+    small = lambda number, image: cv2.resize(image, (80, 60)) if number > 10 else None  # noqa: E731
+    finder = ColourFinder(lambda number, faces: [])
+    make_loop(NumberedCamera(20, faces=lambda n: 0, script=small), finder=finder, sinks={"witness": sink}).run()
+    assert shapes == {(120, 160, 3)}
+
+
+def test_the_persona_is_put_on_once_on_the_engine_thread():
+    swapper, threads = GreenSwapper(), []
+
+    def persona(finder):
+        threads.append(threading.current_thread().name)
+        return any_persona(finder)
+
+    make_loop(NumberedCamera(3), swapper=swapper, persona=persona).run()
+    assert swapper.worn == ["nobody"]
+    assert threads == ["doppelcam-engine"]
