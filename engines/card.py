@@ -75,14 +75,20 @@ def read_card(folder: Path) -> ModelCard:
             raise ModelError(f"{path}: field {name!r} must be a {kind.__name__}, got {value!r}")
         return value
 
+    def texts(name: str) -> dict[str, str]:
+        value = field(name, dict)
+        if not all(isinstance(text, str) for text in value.values()):
+            raise ModelError(f"{path}: field {name!r} must map names to text, got {value!r}")
+        return dict(value)
+
     return ModelCard(
         folder=folder,
         name=field("name", str),
         family=field("family", str),
-        files=field("files", dict),
+        files=texts("files"),
         facts=field("facts", dict, {}),
         licence=field("licence", str, "unknown"),
         commercial_use=field("commercial_use", bool, False),
         source=field("source", str, "unknown"),
-        sha256=field("sha256", dict),
+        sha256=texts("sha256"),
     )

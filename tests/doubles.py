@@ -32,7 +32,7 @@ def read_number(image):
     cells = [image[: CELL - 1, bit * CELL + 1 : (bit + 1) * CELL - 1] for bit in range(BITS)]
     if any(cell.min() < 200 and cell.max() > 55 for cell in cells):
         return None
-    return sum(1 << bit for bit, cell in enumerate(cells) if cell.mean() > 127)
+    return sum(1 << bit for bit, cell in enumerate(cells) if cell.mean() > 127) or None
 
 
 def leaks(image):

@@ -37,9 +37,10 @@ class OnnxRuntime:
         # Spinning workers would eat the core that the other stage of the loop needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        data = card.read("onnx")
         try:
-            self._session = ort.InferenceSession(card.read("onnx"), options, providers=["CPUExecutionProvider"])
-        except (ort.capi.onnxruntime_pybind11_state.OrtException, RuntimeError, ValueError) as error:
+            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise ModelError(f"ONNX Runtime cannot load model {card.name!r}: {_first_line(error)}") from error
         self.inputs = tuple(_spec(card, node) for node in self._session.get_inputs())
         self.outputs = tuple(_spec(card, node) for node in self._session.get_outputs())
@@ -49,7 +50,7 @@ class OnnxRuntime:
         check_feeds(self.inputs, feeds)
         try:
             results = self._session.run(self._names, dict(feeds))
-        except (ort.capi.onnxruntime_pybind11_state.OrtException, RuntimeError) as error:
+        except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
         return dict(zip(self._names, results, strict=True))
 

@@ -17,9 +17,10 @@ class Openvino:
     """Engine over one compiled OpenVINO model with the latency hint, in fp32; `threads` caps its threads."""
 
     def __init__(self, card: ModelCard, threads: int = 1) -> None:
+        data = card.read("onnx")
         try:
             core = ov.Core()
-            model = core.read_model(BytesIO(card.read("onnx")))
+            model = core.read_model(BytesIO(data))
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -33,8 +34,8 @@ class Openvino:
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot load model {card.name!r}: {error}") from error
         self._request = compiled.create_infer_request()
-        self.inputs = tuple(_spec(port) for port in compiled.inputs)
-        self.outputs = tuple(_spec(port) for port in compiled.outputs)
+        self.inputs = tuple(_spec(card, port) for port in compiled.inputs)
+        self.outputs = tuple(_spec(card, port) for port in compiled.outputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
@@ -48,5 +49,7 @@ class Openvino:
         del self._request
 
 
-def _spec(port: ov.ConstOutput) -> TensorSpec:
+def _spec(card: ModelCard, port: ov.ConstOutput) -> TensorSpec:
+    if port.partial_shape.is_dynamic:
+        raise ModelError(f"model {card.name!r}: {port.any_name} is {port.partial_shape}; static shapes are needed")
     return TensorSpec(port.any_name, tuple(port.shape), np.dtype(port.element_type.to_dtype()))

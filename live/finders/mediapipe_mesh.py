@@ -22,6 +22,8 @@ from live.settings import setting
 _MODELS = Path(__file__).parents[1] / "models"
 _DETECTOR_PX = 128
 _MESH_PX = 192
+_LOOKS = 4  # at most so many looks of the mesh net for one face in one frame
+_OFF = 0.06  # how far off the middle a face may lie in its crop, as part of the crop's side
 # The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
 _ANCHORS = np.array(
     [
@@ -67,7 +69,7 @@ class MediapipeMesh:
         for old in previous:
             if old.mesh is None:
                 continue
-            face = self._look(image, crop_around(old.mesh, _MESH_PX), old.track)
+            face = self._settle(image, crop_around(old.mesh, _MESH_PX), old.track)
             if face is not None and not _among(faces, face.points):
                 faces.append(face)
         self._since_look += 1
@@ -93,9 +95,7 @@ class MediapipeMesh:
         for matrix, centre in detections:
             if _among(known + new, centre[None]):
                 continue
-            face = self._look(image, matrix, 0)
-            if face is not None and face.mesh is not None:  # once more, with the crop that tracking would use
-                face = self._look(image, crop_around(face.mesh, _MESH_PX), 0)
+            face = self._settle(image, matrix, 0)
             if face is not None and not _among(known + new, face.points):
                 new.append(face)
         return new
@@ -134,6 +134,22 @@ class MediapipeMesh:
             found.append((square(centre.astype(np.float32), 1.6 * size, level, _MESH_PX), centre))
         return found
 
+    def _settle(self, image: Image, matrix: Floats, track: int) -> Face | None:
+        """Look, and look again around what was seen, until the face lies in the crop as the mesh net wants it.
+
+        A face that moved far since the last frame is seen at the crop's edge, where its mesh is wrong although its
+        presence is high. None when it does not come to rest.
+        """
+        for _ in range(_LOOKS):
+            face = self._look(image, matrix, track)
+            if face is None or face.mesh is None:
+                return None
+            again = crop_around(face.mesh, _MESH_PX)
+            if _same_crop(matrix, again):
+                return face
+            matrix = again
+        return None
+
     def _look(self, image: Image, matrix: Floats, track: int) -> Face | None:
         """The mesh of the face in this crop; None where there is none or it makes no sense."""
         assert self._mesh is not None, "open() comes first"
@@ -149,6 +165,15 @@ class MediapipeMesh:
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height or x1 - x0 < 8 or y1 - y0 < 8:
             return None
         return face_from_mesh(mesh, presence, track)
+
+
+def _same_crop(one: Floats, other: Floats) -> bool:
+    """Do two crops show the face at about the same place and size?"""
+    a, b = cv2.invertAffineTransform(one), cv2.invertAffineTransform(other)
+    middle = np.array([_MESH_PX / 2, _MESH_PX / 2, 1], np.float32)
+    side = float(np.hypot(b[0, 0], b[1, 0])) * _MESH_PX
+    growth = float(np.hypot(a[0, 0], a[1, 0])) * _MESH_PX / side
+    return float(np.linalg.norm((a - b) @ middle)) < _OFF * side and 0.8 < growth < 1.25
 
 
 def _area(face: Face) -> float:

@@ -67,7 +67,7 @@ def test_only_names_of_the_folder_are_loaded(plugins, name):
 
 def test_a_missing_package_is_named_with_pip(plugins):
     kind = plugins(part="import surely_no_such_package.sub\nclass Part: pass")
-    with pytest.raises(NotAvailable, match="gadget 'part'.*surely_no_such_package is not installed") as caught:
+    with pytest.raises(NotAvailable, match=r"gadget 'part'.*surely_no_such_package is not installed") as caught:
         kind.load("part")
     assert caught.value.hint == "pip install surely_no_such_package"
 
