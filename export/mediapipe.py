@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.errors import DoppelcamError, ModelError
 from export.readers.tflite import ImageInput, read_tflite
+
+Numbers = NDArray[Any]
 
 GEOMETRY = slice(3737848, 3757224)  # geometry_pipeline_metadata_landmarks.binarypb inside ASSETS
 GEOMETRY_SHA256 = "bdbcda96dfcb7da883da124aaa2c55dee49770d934f0fcc71747f8c21bdc75b4"
@@ -75,7 +78,8 @@ def write_models(modules: Path, assets: Path, out: Path) -> None:
         source = f"PyPI mediapipe 0.10.21, mediapipe/modules/{net.file}"
         if "topology" in net.facts:
             geometry = _expect(assets, assets.read_bytes()[GEOMETRY], GEOMETRY_SHA256)
-            np.savez(folder / net.facts["topology"], **read_geometry(geometry))
+            triangles, canonical, uv = read_geometry(geometry)
+            np.savez(folder / net.facts["topology"], triangles=triangles, canonical=canonical, uv=uv)
             source += f"; topology: {GEOMETRY_SOURCE}"
         files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
         card = {
@@ -92,39 +96,40 @@ def write_models(modules: Path, assets: Path, out: Path) -> None:
         (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
-def read_geometry(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    """`triangles` int16 [898, 3], `canonical` float32 [468, 3] in cm (x to the face's left, y up), `uv` [468, 2].
+def read_geometry(data: bytes) -> tuple[Numbers, Numbers, Numbers]:
+    """The mesh's triangles int16 [898, 3], canonical points float32 [468, 3] and uv float32 [468, 2].
 
-    Triangles wind counter-clockwise as seen from outside the face; uv runs 0..1 from the picture's top left.
+    Triangles wind counter-clockwise as seen from outside the face. Points are in cm: x to the picture's right, y up,
+    z towards the camera. uv runs 0..1 from the top left of the texture.
     """
-    mesh = next(bytes(value) for key, value in _fields(data) if key == 1)
+    mesh = next(value for key, value in _fields(data) if key == 1)
     vertices = np.frombuffer(b"".join(value for key, value in _fields(mesh) if key == 3), "<f4").reshape(-1, 5)
     triangles = np.array([value for key, value in _fields(mesh) if key == 4], np.int16).reshape(-1, 3)
-    return {"triangles": triangles, "canonical": vertices[:, :3].copy(), "uv": vertices[:, 3:].copy()}
+    return triangles, vertices[:, :3].copy(), vertices[:, 3:].copy()
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
     """The fields of a protobuf message: key and value; numbers as int, all else as bytes."""
-    rest = iter(data)
+    at = 0
 
     def number() -> int:
+        nonlocal at
         value, shift = 0, 0
-        for byte in rest:
+        while True:
+            byte = data[at]
             value |= (byte & 127) << shift
-            shift += 7
+            at, shift = at + 1, shift + 7
             if byte < 128:
-                break
-        return value
+                return value
 
-    def take(count: int) -> bytes:
-        return bytes(next(rest) for _ in range(count))
-
-    left = len(data)
-    while left:
+    while at < len(data):
         key = number()
-        kind = key & 7
-        yield key >> 3, number() if kind == 0 else take({1: 8, 5: 4}.get(kind) or number())
-        left = rest.__length_hint__()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            size = {1: 8, 5: 4}.get(key & 7) or number()
+            yield key >> 3, data[at : at + size]
+            at += size
 
 
 def _expect(path: Path, data: bytes, sha256: str) -> bytes:

@@ -51,7 +51,8 @@ class Face:
 
     `points` float32 [5, 2]: right eye, left eye, nose tip, right and left mouth corner (the person's right).
     `mesh` float32 [468, 3] in MediaPipe's order, z in pixels too, smaller is nearer; None if the finder has none.
-    `pose` is yaw, pitch, roll in degrees; yaw > 0 looks to the picture's right, pitch > 0 up, roll > 0 clockwise.
+    `pose` is yaw, pitch, roll in degrees: yaw > 0 looks to the picture's right, pitch > 0 up, roll > 0 clockwise.
+    It is rough: the mesh of a straight face has a pitch of about -9, and turns are underestimated by a quarter.
     `track` is the same number from frame to frame (0: not tracked yet); `missed` says that the face was not found
     in this picture, and is where it should be by now.
     """

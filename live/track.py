@@ -9,7 +9,6 @@ import numpy as np
 from live.frame import Face, Floats
 from live.settings import setting
 
-
 # A face that moves faster than this part of its size in one frame of 30 a second may be anywhere when it is missed.
 _CALM = 0.15 * 30
 

@@ -229,12 +229,12 @@ class _Graph:
         height, width, channels = self.picture(number)
         if channels != 3 or len(self.inputs) != 1:
             raise ModelError("only a network with one colour picture as input can take a camera image")
-        picture = self.add("Unsqueeze", ["image", self.weight(np.array([0]))], "picture")
-        picture = self.add("Transpose", [picture], "planes", perm=[0, 3, 1, 2])
-        self.add("Cast", [picture], number, to=TensorProto.FLOAT)
+        picture = self.add("Cast", ["image"], "pixels", to=TensorProto.FLOAT)
         if self.image_input.mean:  # taken off here, not in the bias: what pads the picture has to be the mean
             mean = self.weight(np.array([self.image_input.mean], np.float32))
-            self.names[number] = self.add("Sub", [self.names[number], mean], "centred")
+            picture = self.add("Sub", [picture, mean], "centred")
+        picture = self.add("Unsqueeze", [picture, self.weight(np.array([0]))], "picture")
+        self.add("Transpose", [picture], number, perm=[0, 3, 1, 2])
         return helper.make_tensor_value_info("image", TensorProto.UINT8, [height, width, 3])
 
     def activate(self, operator: _Operator) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
-from engines.errors import DoppelcamError, LoopFailed
+from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
 from live.cli import list as list_command
 from live.cli import run as run_command
@@ -15,13 +16,16 @@ from live.cli.screen import complain
 app = typer.Typer(
     name="doppelcam",
     help="Wear another face while you are live: local, consented, and never the real face by accident.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 app.command("run")(run_command.run)
 app.command("list")(list_command.list_parts)
+
+
+# Typer has brought its own copy of click since 0.24: its errors are known only as the base of the one it exports.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 @app.callback()
@@ -32,7 +36,11 @@ def _root() -> None:
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed while running, 2 cannot start with what was given, 130 Ctrl-C."""
     try:
-        app(standalone_mode=True)
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except _UsageError as error:
+        complain(BadInput(error.format_message(), hint="see doppelcam run --help, doppelcam list --help"))
+        sys.exit(2)
     except LoopFailed as error:
         complain(error)
         sys.exit(1)
@@ -42,5 +50,5 @@ def main() -> None:
     except ImportError as error:
         complain(import_failure("doppelcam", error))
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)

@@ -49,7 +49,10 @@ def list_parts(
     if not settings:
         return
     out.print()
-    rows = Table("setting", "default", "what it does", box=None, pad_edge=False, header_style="bold")
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    rows.add_column("setting", no_wrap=True)
+    rows.add_column("default", overflow="fold")
+    rows.add_column("what it does")
     for where, part in classes.items():
         for f in settings_of(part):
             facts = f.metadata

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 
@@ -23,8 +24,9 @@ class Window:
 
     def open(self, format: Format) -> None:
         available()
+        os.environ.setdefault("QT_LOGGING_RULES", "*=false")  # Qt warns about fonts that this window does not use
         try:
-            cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(self.title, format.width, format.height)
         except cv2.error as error:
             raise NotAvailable(
@@ -46,9 +48,16 @@ class Window:
 
 
 def available() -> None:
-    """Raises NotAvailable where there is no screen."""
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise NotAvailable(
-            "no window can be opened: there is no screen (DISPLAY is not set)",
-            hint="use another sink, for example --sink swapped.mp4 or --sink virtual",
-        )
+    """Raises NotAvailable where there is no screen.
+
+    Asked before OpenCV is: its window library ends the whole program when it cannot reach the screen.
+    """
+    if sys.platform != "linux" or os.environ.get("WAYLAND_DISPLAY"):
+        return
+    display = os.environ.get("DISPLAY", "")
+    hint = "use another sink, for example --sink swapped.mp4 or --sink virtual"
+    if not display:
+        raise NotAvailable("no window can be opened: there is no screen (DISPLAY is not set)", hint=hint)
+    host, _, number = display.partition(":")
+    if host in ("", "unix") and not Path(f"/tmp/.X11-unix/X{number.partition('.')[0]}").exists():
+        raise NotAvailable(f"no window can be opened: there is no screen at DISPLAY={display}", hint=hint)

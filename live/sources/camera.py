@@ -137,3 +137,9 @@ def _may_read(path: Path) -> bool:
         return False
     except OSError:
         return True
+
+
+def available() -> None:
+    """Raises NotAvailable where the system lists no camera at all (only Linux tells)."""
+    if sys.platform == "linux" and not list_cameras():
+        raise NotAvailable("no camera is connected", hint="plug one in, or use --source sample")

@@ -18,7 +18,6 @@ from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.track import Tracks
 from tests.doubles import (
-    FACE,
     ColourFinder,
     GreenSwapper,
     LosingCamera,
@@ -54,7 +53,13 @@ def raising(error):
     return script
 
 
-ERRORS = [EngineError("CUDA error"), ValueError("bug"), MemoryError("out of memory"), ZeroDivisionError(), KeyError("x")]
+ERRORS = [
+    EngineError("CUDA error"),
+    ValueError("bug"),
+    MemoryError("out of memory"),
+    ZeroDivisionError(),
+    KeyError("x"),
+]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
@@ -190,7 +195,9 @@ def test_any_mixture_of_faults_does_not_leak(seed):
         return dice.choice(list(BAD_PATCHES.values()))(patch) if plan.get(number) == "patch" else None
 
     one, two = run(
-        source=NumberedCamera(1000, faces=lambda n: (1 + seed // 2) * (n // 100 % 3 != 0), wait=lambda n: threading.Event().wait(0.0005)),
+        source=NumberedCamera(
+            1000, faces=lambda n: (1 + seed // 2) * (n // 100 % 3 != 0), wait=lambda n: threading.Event().wait(0.0005)
+        ),
         finder=ColourFinder(find),
         swapper=GreenSwapper(swap),
         blender=PlainBlender(at("blend"), at("halfway")),

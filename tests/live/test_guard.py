@@ -30,7 +30,15 @@ def frame(position_s=0.0, faces=1, safe=True, lost=0, trouble=None, patches=None
     patch = Patch(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 255, np.uint8), 18, 18)
     count = faces if patches is None else patches
     return Frame(
-        1, np.full((48, 64, 3), 7, np.uint8), position_s, Trace(0), [face()] * faces, [patch] * count, lost, trouble, safe
+        1,
+        np.full((48, 64, 3), 7, np.uint8),
+        position_s,
+        Trace(0),
+        [face()] * faces,
+        [patch] * count,
+        lost,
+        trouble,
+        safe,
     )
 
 

@@ -22,7 +22,9 @@ from tests.doubles import (
 )
 
 
-def make_loop(source=None, finder=None, swapper=None, blender=None, sinks=None, lossless=True, persona=any_persona, **more):
+def make_loop(
+    source=None, finder=None, swapper=None, blender=None, sinks=None, lossless=True, persona=any_persona, **more
+):
     parts = Parts(
         source or NumberedCamera(),
         finder or ColourFinder(),
@@ -167,7 +169,7 @@ def test_ten_failures_in_a_row_stop_the_loop_and_everything_is_closed():
 
     source = NumberedCamera(1000)
     loop = make_loop(source, finder=ColourFinder(fail))
-    with pytest.raises(LoopFailed, match="10 frames failed in a row.*net is broken"):
+    with pytest.raises(LoopFailed, match=r"10 frames failed in a row.*net is broken"):
         loop.run()
     witness = loop.parts.sinks["witness"]
     assert set(witness.states()) == {"cover"}
@@ -214,7 +216,7 @@ def test_a_bad_portrait_keeps_the_run_from_starting():
 
     source = NumberedCamera()
     loop = make_loop(source, persona=persona)
-    with pytest.raises(BadInput, match="cat.jpg"):
+    with pytest.raises(BadInput, match=r"cat\.jpg"):
         loop.run()
     assert loop.parts.sinks["witness"].seen == []
     assert source.closed == 1

@@ -198,7 +198,9 @@ def test_nothing_is_lost_or_doubled_between_several_givers_and_takers(counts, ta
         join()
     box.close()
     piles = [join() for join in takes]
-    assert sorted(sum(piles, [])) == [(who, n) for who, count in enumerate(counts) for n in range(count)]
+    assert sorted(item for pile in piles for item in pile) == [
+        (who, n) for who, count in enumerate(counts) for n in range(count)
+    ]
     for pile in piles:
         for who in range(len(counts)):
             numbers = [n for giver, n in pile if giver == who]

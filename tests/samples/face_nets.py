@@ -26,13 +26,7 @@ class FaceNets:
         self.mesher.allocate_tensors()
         grid = ((16, 2), (8, 6))
         self.anchors = np.array(
-            [
-                ((x + 0.5) / g, (y + 0.5) / g)
-                for g, n in grid
-                for y in range(g)
-                for x in range(g)
-                for _ in range(n)
-            ]
+            [((x + 0.5) / g, (y + 0.5) / g) for g, n in grid for y in range(g) for x in range(g) for _ in range(n)]
         )
 
     @staticmethod

@@ -43,9 +43,9 @@ def room(rng: np.random.Generator) -> Array:
         at = -10
         while at < 290 and not (row == 1 and at > 150):
             wide, tall = int(rng.integers(16, 34)), int(rng.integers(88, 128))
-            shade = np.array(
-                [(92, 108, 150), (128, 112, 84), (150, 168, 178), (84, 120, 108), (70, 78, 112)]
-            )[rng.integers(5)] + rng.normal(0, 9, 3)
+            shade = np.array([(92, 108, 150), (128, 112, 84), (150, 168, 178), (84, 120, 108), (70, 78, 112)])[
+                rng.integers(5)
+            ] + rng.normal(0, 9, 3)
             cv2.rectangle(image, (at, top + 140 - tall), (at + wide - 3, top + 140), shade.tolist(), -1)
             at += wide
     cv2.rectangle(image, (900, 90), (1110, 330), (66, 84, 100), -1)  # picture on the wall
@@ -80,9 +80,7 @@ def script(rng: np.random.Generator) -> dict[str, Array]:
 
     c = {
         "yaw": sway(1.6, 3.1, 0.4)
-        + curve(
-            "0:0 1.1:4 2.0:-5 2.9:2 3.5:0 4.05:24 4.3:24 4.9:-23 5.2:-24 5.7:-6 6.5:0 7.6:6 8.4:-7 9.2:6 10:1"
-        ),
+        + curve("0:0 1.1:4 2.0:-5 2.9:2 3.5:0 4.05:24 4.3:24 4.9:-23 5.2:-24 5.7:-6 6.5:0 7.6:6 8.4:-7 9.2:6 10:1"),
         "pitch": sway(0.9, 2.3, 1.0)
         + curve("0:0 0.9:3 1.5:-3 2.4:2 3.3:-2 4.2:1 5.1:-2 6.5:0 7.9:0 8.3:9 8.75:-9 9.2:3 10:0"),
         "roll": sway(0.8, 2.7, 2.0)
@@ -109,9 +107,7 @@ def script(rng: np.random.Generator) -> dict[str, Array]:
         at = begin
         while at < end:
             name = ("shocked", "confused", "playful", "shocked", "pucker")[rng.integers(5)]
-            size = {"shocked": rng.uniform(0.4, 0.95), "playful": rng.uniform(0.35, 0.7)}.get(
-                name, rng.uniform(0.6, 1)
-            )
+            size = {"shocked": rng.uniform(0.4, 0.95), "playful": rng.uniform(0.35, 0.7)}.get(name, rng.uniform(0.6, 1))
             c[name] += size * np.exp(-(((now - at) / rng.uniform(0.06, 0.085)) ** 2))
             if name == "pucker":
                 c["shocked"] += 0.25 * np.exp(-(((now - at) / 0.07) ** 2))
@@ -188,15 +184,11 @@ def write_portrait(nets: FaceNets, source: Path, target: Path) -> None:
 
 def main() -> None:
     """Makes everything."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--openpeople", type=Path, required=True, help="unpacked openpeople wheel")
     parser.add_argument("--mediapipe", type=Path, required=True, help="folder with the two face tflite files")
     parser.add_argument("--out", type=Path, default=Path("live/samples"))
-    parser.add_argument(
-        "--topology", type=Path, default=TOPOLOGY, help="triangles of the 468-point mesh (npz)"
-    )
+    parser.add_argument("--topology", type=Path, default=TOPOLOGY, help="triangles of the 468-point mesh (npz)")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     nets = FaceNets(args.mediapipe)

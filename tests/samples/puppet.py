@@ -41,8 +41,7 @@ def sheet_cells(sheet: Array) -> dict[str, Array]:
     _, _, stats, _ = cv2.connectedComponentsWithStats((sheet.min(2) > 235).astype(np.uint8))
     boxes = sorted((r[:4] for r in stats[1:] if r[2] > 400 and r[3] > 250), key=lambda r: (r[1] // 300, r[0]))
     return {
-        name: sheet[y + 12 : y + h - 12, x + 12 : x + w - 12]
-        for name, (x, y, w, h) in zip(SHEET, boxes, strict=True)
+        name: sheet[y + 12 : y + h - 12, x + 12 : x + w - 12] for name, (x, y, w, h) in zip(SHEET, boxes, strict=True)
     }
 
 
@@ -62,20 +61,14 @@ def cut_out(portrait: Array, pad: int) -> Array:
     image = cv2.copyMakeBorder(portrait, 0, 0, pad, pad, cv2.BORDER_REFLECT_101).astype(np.float32)
     y, x = np.mgrid[0:h, 0 : w + 2 * pad].astype(np.float32)
     u, v = (x - pad) / w - 0.5, y / h - 0.5
-    basis = np.stack(
-        [np.ones_like(u), u, v, u * u, v * v, u * v, v**3, u * u * v, u**4, u * u * v * v, v**4], -1
-    )
+    basis = np.stack([np.ones_like(u), u, v, u * u, v * v, u * v, v**3, u * u * v, u**4, u * u * v * v, v**4], -1)
     empty = (np.abs(u) > 0.44) & (v < 0.22) & (np.abs(u) < 0.5)
     for limit in (12, 9, 7):  # fit the background where it is surely seen, then wherever it fits
         fit, *_ = np.linalg.lstsq(basis[empty][::7], image[empty][::7], rcond=None)
         back = basis @ fit.astype(np.float32)
         distance = np.abs(image - back).max(2)
-        empty = (cv2.erode((distance < limit).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & (
-            np.abs(u) < 0.5
-        )
-    full = np.interp(np.arange(h), [0, 1300, 1420, h], [88, 88, 55, 62])[
-        :, None
-    ]  # dark hair above; skin, shirt below
+        empty = (cv2.erode((distance < limit).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & (np.abs(u) < 0.5)
+    full = np.interp(np.arange(h), [0, 1300, 1420, h], [88, 88, 55, 62])[:, None]  # dark hair above; skin, shirt below
     alpha = np.clip((distance - 7) / full, 0, 1).astype(np.float32)
     solid = cv2.morphologyEx((alpha > 0.55).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     outside, seed = 1 - solid, np.zeros((h + 2, w + 2 * pad + 2), np.uint8)
@@ -146,9 +139,7 @@ class Puppet:
         # triangles: the mesh's own, in which mouth and eyes are filled holes, above a net of all the rest
         outer_ids = np.r_[OVAL, 468 + np.arange(len(self.extra))]
         outer = outer_ids[Delaunay(np.concatenate([ring, self.extra])).simplices]
-        self.is_face = np.arange(len(outer) + len(face)) >= len(
-            outer
-        )  # the others lie below, under the face too
+        self.is_face = np.arange(len(outer) + len(face)) >= len(outer)  # the others lie below, under the face too
         self.triangles = np.concatenate([outer, face])
         inside = [np.isin(self.triangles, part).all(1) for part in (INNER_LIPS, RIGHT_EYE, LEFT_EYE)]
         self.is_mouth, self.is_eye = inside[0], inside[1] | inside[2]
@@ -189,9 +180,7 @@ class Puppet:
         face = self.base + sum(c[k] * d for k, d in self.offsets.items())
         yaw, pitch, roll = np.deg2rad([c["yaw"], c["pitch"], c["roll"]])
         sy, cy, sp, cp = np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch)
-        turn = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]]) @ np.array(
-            [[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]]
-        )
+        turn = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]]) @ np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
         side = self.base[[234, 454]].mean(0)
         pivot = np.array([side[0], side[1] + 180, side[2] + 60])
         turned = (face - pivot) @ turn.T + pivot
@@ -211,9 +200,7 @@ class Puppet:
         at = (points - [side[0], 2010]) * s + [WIDTH / 2 + c["slide"], HEIGHT]
         return at, depth
 
-    def rasterise(
-        self, at: Array, depth: Array, lo: Array, size: Array, over: int, only: Array | None = None
-    ) -> Array:
+    def rasterise(self, at: Array, depth: Array, lo: Array, size: Array, over: int, only: Array | None = None) -> Array:
         """Which triangle covers each pixel (-1 = none); nearer ones hide farther ones."""
         label = np.full((size[1] * over, size[0] * over), -1, np.int32)
         corners = (at[self.triangles] - lo + 0.5) * over - 0.5
@@ -275,14 +262,10 @@ class Puppet:
             if c["exhausted"] > 0:  # lids slide over the eyeball instead of squeezing it
                 at_open, _ = self.pose(c | {"exhausted": 0.0})
                 span = np.array(part.shape[::-1]) // over + 1
-                lids = self.rasterise(at_open, depth, at_lo, span, over, self.is_face)[
-                    : part.shape[0], : part.shape[1]
-                ]
+                lids = self.rasterise(at_open, depth, at_lo, span, over, self.is_face)[: part.shape[0], : part.shape[1]]
                 ball = np.append(self.is_eye, False)[part] & (lids >= 0)
                 uv[box][ball] = self.lookup(lids, at_lo, over, at_open, flat)[ball]
-        layer = cv2.remap(
-            self.person, uv, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-        )
+        layer = cv2.remap(self.person, uv, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         layer = np.clip(layer, 0, 255)
         if box is not None:
             layer[box] = self._face(c, layer[box], part, uv[box], at_lo, at)
@@ -290,9 +273,7 @@ class Puppet:
         out[lo[1] : lo[1] + size[1], lo[0] : lo[0] + size[0]] = small
         return out, at[:468]
 
-    def _face(
-        self, c: dict[str, float], layer: Array, label: Array, uv: Array, lo: Array, at: Array
-    ) -> Array:
+    def _face(self, c: dict[str, float], layer: Array, label: Array, uv: Array, lo: Array, at: Array) -> Array:
         """Adds the expression to a piece of the layer: skin shading, then mouth and lids from the sheet."""
         local = uv - self.skin_at.astype(np.float32)
         colour = layer[..., :3]
@@ -320,9 +301,7 @@ class Puppet:
         if c["exhausted"] > 0:
             lids = self.sample(label, lo, OVERSAMPLE, at, *self.sources["exhausted"]) * gain
             ball = np.append(self.is_eye, False)[label][..., None]
-            skin_mask = np.maximum(canonical(self.eyes)[..., None], ball) * smoothstep(
-                0.15, 0.85, c["exhausted"]
-            )
+            skin_mask = np.maximum(canonical(self.eyes)[..., None], ball) * smoothstep(0.15, 0.85, c["exhausted"])
             mask = np.where(ball, smoothstep(0.75, 0.98, c["exhausted"]), skin_mask)
             colour = colour * (1 - mask) + lids * mask
         return np.concatenate([np.clip(colour, 0, layer[..., 3:]), layer[..., 3:]], 2).astype(np.float32)

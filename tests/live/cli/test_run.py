@@ -1,0 +1,111 @@
+"""`doppelcam run` as a user runs it: a process, its exit code, what it prints and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from live.personas import SAMPLE_PORTRAITS
+
+
+def doppelcam(*args, cwd):
+    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
+
+
+def test_the_main_job_on_the_sample(tmp_path):
+    done = doppelcam(
+        "run", "--source", "sample", "--face", "sample", "--sink", "swapped.mp4", "--sink", "null", "--fast",
+        "--report", "report.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "swapped.mp4"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    frames = report["frames"]
+    assert frames["in"] == frames["processed"] == 300
+    assert frames["live"] >= 255  # the face is away for a second
+    assert frames["live"] + frames["held"] + sum(report["covers"].values()) == 300
+    assert report["sinks"]["swapped.mp4"]["shown"] == 300
+    assert {"p50", "p95", "p99"} <= set(report["age_ms"])
+    assert set(report["steps_ms"]) == {"wait", "find", "swap", "blend"}
+    with av.open(str(tmp_path / "swapped.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 300
+
+
+BAD = {
+    "no source": (["--source", "gone.mp4", "--sink", "null"], "there is no video file gone.mp4"),
+    "no video": (["--source", "text.mp4", "--sink", "out.mp4"], "is not a video"),
+    "misspelt source": (["--source", "sampel", "--sink", "null"], "did you mean 'sample'"),
+    "no camera": (["--source", "camera:/dev/video63", "--sink", "null"], "there is no camera"),
+    "no picture": (["--face", "gone.jpg", "--sink", "out.mp4"], "there is no picture gone.jpg"),
+    "picture is text": (["--face", "text.jpg", "--sink", "out.mp4"], "not a picture"),
+    "no face": (["--face", "flat.png", "--sink", "out.mp4"], "no face was found in flat.png"),
+    "two faces": (["--face", "group.jpg", "--sink", "out.mp4"], "which one?"),
+    "no third face": (["--face", "group.jpg#3", "--sink", "out.mp4"], "has no face #3"),
+    "no folder": (["--sink", "gone/out.mp4"], "does not exist"),
+    "unknown sink": (["--sink", "out.avi"], "is no sink"),
+    "no sink": ([], "where shall the picture go?"),
+    "no device": (["--sink", "virtual:/dev/video62"], "no virtual camera can be opened"),
+    "unknown key": (["--sink", "null", "--set", "guard.hold=1"], "did you mean 'hold_ms'"),
+    "wrong value": (["--sink", "null", "--set", "guard.hold_ms=soon"], "takes a number from 0 to 2000"),
+    "unknown flag": (["--sink", "null", "--frob"], "No such option: --frob"),
+    "wrong policy": (["--sink", "null", "--on-no-face", "pass"], "cover or hold or show"),
+    "broken profile": (["--sink", "null", "--profile", "text.mp4"], "is not TOML"),
+    "no report folder": (["--sink", "null", "--report", "gone/r.json"], "does not exist"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "text.mp4").write_text("this is no video")
+    (folder / "text.jpg").write_text("this is no picture")
+    cv2.imwrite(str(folder / "flat.png"), np.full((200, 200, 3), 128, np.uint8))
+    pair = [cv2.imread(str(SAMPLE_PORTRAITS / f"{name}.jpg")) for name in ("joel", "nia")]
+    cv2.imwrite(str(folder / "group.jpg"), np.hstack(pair))
+    return folder
+
+
+@pytest.mark.parametrize(("args", "words"), BAD.values(), ids=BAD)
+def test_bad_input_is_told_in_one_line_with_exit_code_2_and_nothing_is_left(args, words, folder):
+    before = sorted(folder.iterdir())
+    defaults = [
+        *([] if "--source" in args else ["--source", "sample"]),
+        *([] if "--face" in args else ["--face", "sample"]),
+    ]
+    done = doppelcam("run", *defaults, *args, cwd=folder)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2  # the error and its hint
+    assert done.stdout == ""
+    assert sorted(folder.iterdir()) == before
+
+
+def test_ctrl_c_leaves_a_playable_recording(tmp_path):
+    args = ["run", "--source", "sample", "--set", "sources.sample.repeat=true", "--face", "sample", "--sink", "out.mp4"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from live.cli import main; main()", *args],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    partial = tmp_path / ".out.mp4.part"
+    deadline = time.monotonic() + 60
+    while not partial.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 10
