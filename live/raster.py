@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+_FARTHEST = 1e6  # pixels; a vertex beyond is nonsense, and its triangles are left out
 
-@njit(nogil=True, cache=True, fastmath=True, boundscheck=False)
+
+@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"}, boundscheck=False)
 def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  # type: ignore[no-untyped-def]
     """Fill `map_x`, `map_y` (f32 [h, w], portrait pixels) and `alpha` (u8 [h, w]); all are overwritten.
 
@@ -31,6 +33,9 @@ def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  #
         cx, cy = points[c, 0], points[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if abs(area) < 1e-3:
+            continue
+        # Bounded before they become whole numbers: a number too large for one could become any place.
+        if not (max(abs(ax), abs(bx), abs(cx), abs(ay), abs(by), abs(cy)) < _FARTHEST):
             continue
         x0 = max(0, int(np.ceil(min(ax, bx, cx))))
         x1 = min(columns - 1, int(np.floor(max(ax, bx, cx))))

@@ -85,7 +85,7 @@ def _check(path: str, value: Any, kind: Any, facts: Any) -> Any:
             raise ValueError
         else:
             value = kind(value)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise BadInput(f"setting {path!r} takes {_in_words(kind, facts)}, got {value!r}") from None
     low, high, choices = facts.get("low"), facts.get("high"), facts.get("choices")
     outside = isinstance(value, (int, float)) and not (
@@ -116,7 +116,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadInput(f"there is no settings file {path}") from None
     except OSError as error:
         raise BadInput(f"settings file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not TOML, not UTF-8, or a number with thousands of digits
         raise BadInput(f"settings file {path} is not TOML: {error}") from error
 
 

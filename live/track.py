@@ -58,9 +58,11 @@ class Tracks:
 
     def _again(self, face: Face, gone: dict[int, _Found]) -> int:
         """The number for a newly detected face: that of a face that has just gone near it, else a new one."""
-        for track, last in gone.items():
-            if np.linalg.norm(face.points.mean(0) - last.face.points.mean(0)) < 2 * last.size:
-                return track
+        middle = face.points.mean(0)
+        far = {track: float(np.linalg.norm(middle - last.face.points.mean(0))) for track, last in gone.items()}
+        nearest = min(far, key=far.__getitem__, default=None)
+        if nearest is not None and far[nearest] < 2 * gone[nearest].size:
+            return nearest
         self._next += 1
         return self._next - 1
 

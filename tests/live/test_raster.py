@@ -82,7 +82,7 @@ def test_two_triangles_with_a_common_edge_leave_no_gap():
 
 def test_opacity_is_interpolated_between_the_corners():
     _, _, alpha = draw([(0, 0), (10, 0), (0, 10)], [(0, 1, 2)], weight=[0, 1, 0])
-    assert alpha[0, :11].tolist() == [round(25.5 * x + 1e-6) for x in range(11)]
+    assert np.abs(alpha[0, :11].astype(int) - 25.5 * np.arange(11)).max() <= 1
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(-1, 0), (0, 0), (0.5, 128), (1, 255), (3, 255)])
