@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engines.errors import BadInput
+from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import settings
 from live.guard import Guard
@@ -54,7 +55,9 @@ def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> R
             raise settings.unknown_key(key, key, [*names, "sink", *KINDS, *SECTIONS])
     run = settings.make(Run, chosen, "doppelcam")
     sinks = rest.pop("sink", [])
-    run.sinks = [sinks] if isinstance(sinks, str) else list(sinks)
+    run.sinks = [sinks] if isinstance(sinks, str) else sinks
+    if not isinstance(run.sinks, list) or not all(isinstance(sink, str) for sink in run.sinks):
+        raise BadInput(f"sink is a text or a list of texts, got {sinks!r}", hint='for example sink = ["virtual"]')
     run.tree = rest
     _check_tree(rest)
     return run
@@ -74,6 +77,8 @@ def _check_tree(tree: dict[str, Any]) -> None:
                         f"{section}.{part} is a table of settings, got {values!r}",
                         hint=f"for example --set {section}.{part}.NAME=VALUE",
                     )
+                with suppress(NotAvailable):  # matters only if the part is used, and is told then
+                    settings.make(KINDS[section].load(part), values, f"{section}.{part}")
         else:
             settings.make(SECTIONS[section], content, section)
 

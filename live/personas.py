@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 
 import cv2
@@ -89,8 +90,10 @@ def read_picture(path: Path) -> Image:
     except OSError as error:
         raise BadInput(f"the picture {path} cannot be read: {error.strerror or error}", hint=expected) from None
     try:
-        with Pillow.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "BMP"]) as header:
-            width, height = header.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # its size is judged below
+            with Pillow.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "BMP"]) as header:
+                width, height = header.size
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError):
         raise BadInput(f"{path} is not a picture that can be read", hint=expected) from None
     if width * height > _MOST_PIXELS:

@@ -1,0 +1,227 @@
+"""Whose face is worn: which face of which picture, and what is refused with which reason."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from engines.errors import BadInput
+from live import personas
+from live.frame import Face
+from live.personas import SAMPLE_PORTRAITS, open_persona, read_picture, sample_names
+
+
+class GivenFaces:
+    """A finder that finds faces of these (x, width)."""
+
+    def __init__(self, *faces):
+        self.faces = faces
+
+    def find(self, image, previous):
+        assert previous == []
+        return [
+            Face(np.array([[x, 10], [x + width, 10 + width]], np.float32).repeat(3, 0)[:5], None, 1.0)
+            for x, width in self.faces
+        ]
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "group.png"
+    cv2.imwrite(str(path), np.full((200, 400, 3), 99, np.uint8))
+    return path
+
+
+def left_of(persona):
+    return persona.face.box[0]
+
+
+def test_there_are_sample_faces():
+    assert sample_names() == sorted(sample_names()) and len(sample_names()) >= 2
+
+
+def test_sample_alone_is_one_of_them():
+    assert open_persona("sample", GivenFaces((0, 90))).name in sample_names()
+
+
+def test_each_sample_face_can_be_named():
+    for name in sample_names():
+        assert open_persona(f"sample:{name}", GivenFaces((0, 90))).name == name
+
+
+def test_an_unknown_sample_is_told_with_the_known_ones():
+    with pytest.raises(BadInput, match="no sample face 'nobody'") as caught:
+        open_persona("sample:nobody", GivenFaces((0, 90)))
+    assert all(name in caught.value.hint for name in sample_names())
+
+
+def test_the_only_face_is_worn(picture):
+    persona = open_persona(str(picture), GivenFaces((30, 90)))
+    assert (persona.name, left_of(persona), persona.image.shape) == ("group", 30, (200, 400, 3))
+
+
+def test_of_two_faces_one_has_to_be_chosen(picture):
+    with pytest.raises(BadInput, match=r"group\.png shows 2 faces") as caught:
+        open_persona(str(picture), GivenFaces((30, 90), (200, 90)))
+    assert "#1" in caught.value.hint and "#2" in caught.value.hint
+
+
+@pytest.mark.parametrize(("number", "left"), [(1, 30), (2, 140), (3, 300)])
+def test_faces_are_counted_from_the_left(picture, number, left):
+    finder = GivenFaces((140, 80), (300, 90), (30, 60))
+    assert left_of(open_persona(f"{picture}#{number}", finder)) == left
+
+
+@pytest.mark.parametrize("number", [0, 3, 99])
+def test_a_face_that_is_not_there_cannot_be_chosen(picture, number):
+    with pytest.raises(BadInput, match=rf"has no face #{number}: it shows 2"):
+        open_persona(f"{picture}#{number}", GivenFaces((30, 90), (200, 90)))
+
+
+def test_a_file_whose_name_ends_like_a_choice_is_opened_as_it_is(picture):
+    odd = picture.with_name("photo#2")
+    picture.rename(odd)
+    assert left_of(open_persona(str(odd), GivenFaces((30, 90)))) == 30
+
+
+def test_no_face(picture):
+    with pytest.raises(BadInput, match=r"no face was found in group\.png") as caught:
+        open_persona(str(picture), GivenFaces())
+    assert "front" in caught.value.hint
+
+
+@pytest.mark.parametrize("width", [10, 47])
+def test_a_small_face_is_told_with_its_size(picture, width):
+    with pytest.raises(BadInput, match=rf"only {width} x {width} pixels"):
+        open_persona(str(picture), GivenFaces((30, width)))
+
+
+def test_a_face_just_large_enough(picture):
+    assert left_of(open_persona(str(picture), GivenFaces((30, 48)))) == 30
+
+
+def test_the_default_finder_finds_the_face_of_every_shipped_portrait(finder):
+    for path in SAMPLE_PORTRAITS.glob("*.jpg"):
+        persona = open_persona(str(path), finder)
+        x0, y0, x1, y1 = persona.face.box
+        height, width = persona.image.shape[:2]
+        assert 0 < x0 < x1 < width and 0 < y0 < y1 < height
+        assert abs(persona.face.pose[0]) < 25 and abs(persona.face.pose[2]) < 15
+
+
+def test_the_default_finder_tells_two_portraits_side_by_side_apart(finder, tmp_path):
+    one, other = (read_picture(path) for path in sorted(SAMPLE_PORTRAITS.glob("*.jpg"))[:2])
+    size = (400, 400)
+    path = tmp_path / "both.png"
+    cv2.imwrite(str(path), np.hstack([cv2.resize(one, size), cv2.resize(other, size)]))
+    with pytest.raises(BadInput, match="shows 2 faces"):
+        open_persona(str(path), finder)
+    assert open_persona(f"{path}#1", finder).face.points[2, 0] < 400
+    assert open_persona(f"{path}#2", finder).face.points[2, 0] > 400
+
+
+def test_a_missing_picture_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"there is no picture .*me\.jpg"):
+        read_picture(tmp_path / "me.jpg")
+
+
+def test_a_folder_is_no_picture(tmp_path):
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_picture(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a" + b"\0" * 40])
+def test_what_is_no_picture_is_refused(tmp_path, data):
+    path = tmp_path / "me.jpg"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=r"me\.jpg is not a picture") as caught:
+        read_picture(path)
+    assert "JPEG" in caught.value.hint
+
+
+def test_a_script_in_a_picture_format_is_not_run(tmp_path):
+    path = tmp_path / "me.eps"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(BadInput, match="is not a picture"):
+        read_picture(path)
+
+
+def png_header(width, height):
+    """A PNG that states this size and holds next to nothing."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 10)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [8001, 9400, 13_000, 100_000, 2_000_000_000])
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_huge_size_is_refused_without_decoding(tmp_path, monkeypatch, side):
+    def decode(*_):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(personas.cv2, "imdecode", decode)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(side, side))
+    with pytest.raises(BadInput, match=r"bomb\.png"):
+        read_picture(path)
+
+
+def test_a_file_of_huge_length_is_refused_without_reading(tmp_path):
+    path = tmp_path / "long.png"
+    with path.open("wb") as file:
+        file.truncate(80 << 20)
+    with pytest.raises(BadInput, match="larger than 64 MB"):
+        read_picture(path)
+
+
+def test_a_damaged_picture_is_bad_input(tmp_path):
+    path = tmp_path / "me.png"
+    path.write_bytes(png_header(40, 30)[:-30])
+    with pytest.raises(BadInput, match=r"me\.png"):
+        read_picture(path)
+
+
+def test_a_large_picture_is_made_smaller(tmp_path):
+    path = tmp_path / "large.jpg"
+    cv2.imwrite(str(path), np.full((1500, 3000, 3), 120, np.uint8))
+    assert read_picture(path).shape == (1024, 2048, 3)
+
+
+def test_a_small_picture_is_left_as_it_is(tmp_path):
+    path = tmp_path / "small.png"
+    image = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
+    cv2.imwrite(str(path), image)
+    assert np.array_equal(read_picture(path), image)
+
+
+def test_a_picture_is_turned_as_its_exif_says(tmp_path):
+    path = tmp_path / "phone.jpg"
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, :40] = 255  # the left half becomes the upper one when turned clockwise
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    Pillow.fromarray(image).save(path, exif=exif, quality=95)
+    turned = read_picture(path)
+    assert turned.shape == (80, 40, 3)
+    assert turned[:35].min() > 200 and turned[45:].max() < 50
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "I;16"])
+def test_every_kind_of_pixels_becomes_bgr(tmp_path, mode):
+    path = tmp_path / "picture.png"
+    if mode == "I;16":
+        cv2.imwrite(str(path), np.full((20, 30), 30_000, np.uint16))
+    else:
+        Pillow.new("RGB", (30, 20), (200, 200, 200)).convert(mode).save(path)
+    image = read_picture(path)
+    assert image.shape == (20, 30, 3) and image.dtype == np.uint8 and image.flags["C_CONTIGUOUS"]
+    assert image.mean() > 80
