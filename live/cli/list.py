@@ -51,7 +51,7 @@ def list_parts(
     out.print()
     rows = Table(box=None, pad_edge=False, header_style="bold")
     rows.add_column("setting", no_wrap=True)
-    rows.add_column("default", overflow="fold")
+    rows.add_column("default", max_width=24, no_wrap=True, overflow="ellipsis")
     rows.add_column("what it does")
     for where, part in classes.items():
         for f in settings_of(part):

@@ -1,111 +1,220 @@
-"""The recording: playable, in step with the source and its sound, and nothing half-written left behind."""
+"""Recordings: playable, with the source's times and sound, whole or not there at all."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from engines.errors import BadInput
+from engines.errors import BadInput, DoppelcamError
 from live.frame import Format
 from live.sinks.recording import Recording
+from tests.clips import beep, grey, loud_at, numbered, read_clip, write_clip
+
+FORMAT = Format(64, 48, 25.0)
 
 
-def write(path, safe_frame, positions, sound=None, size=(120, 160)):
+@pytest.fixture
+def record(tmp_path, safe_frame):
+    """Records these pictures at these times; the answer is the file."""
+
+    def make(pictures, times, format=FORMAT, name="out.mp4", **settings):
+        path = tmp_path / name
+        sink = Recording(str(path), preset="ultrafast", **settings)
+        sink.open(format)
+        for picture, time in zip(pictures, times, strict=True):
+            sink.write(safe_frame(picture, time))
+        sink.close()
+        return path
+
+    return make
+
+
+def test_every_frame_can_be_read_back_in_order(record):
+    path = record([numbered(n) for n in range(20)], np.arange(20) / 25)
+    pictures, times = read_clip(path)
+    assert [round(float(p.mean())) for p in pictures] == pytest.approx([grey(n) for n in range(20)], abs=3)
+    np.testing.assert_allclose(times, np.arange(20) / 25, atol=1e-3)
+
+
+def test_it_is_h264_in_mp4_as_every_player_reads_it(record):
+    with av.open(str(record([numbered(0)] * 3, [0, 0.04, 0.08]))) as container:
+        video = container.streams.video[0]
+        assert "mp4" in container.format.name
+        assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert not container.streams.audio
+
+
+def test_times_are_kept_with_their_gaps(record):
+    times = [0.0, 0.04, 0.3, 0.34, 1.5, 1.54]
+    assert read_clip(record([numbered(n) for n in range(6)], times))[1] == pytest.approx(times, abs=1e-3)
+
+
+def test_the_recording_begins_with_its_first_frame(record):
+    times = read_clip(record([numbered(n) for n in range(3)], [7.0, 7.04, 7.2]))[1]
+    assert times == pytest.approx([0, 0.04, 0.2], abs=1e-3)
+
+
+def test_frames_that_do_not_go_on_in_time_are_left_out(record):
+    path = record([numbered(n) for n in range(5)], [0.0, 0.04, 0.04, 0.02, 0.08])
+    pictures, times = read_clip(path)
+    assert times == pytest.approx([0, 0.04, 0.08], abs=1e-3)
+    assert [round(float(p.mean())) for p in pictures] == pytest.approx([grey(0), grey(1), grey(4)], abs=3)
+
+
+def test_covers_before_the_first_picture_have_no_place(record):
+    path = record([numbered(9), numbered(0), numbered(1)], [None, 1.0, 1.04])
+    assert len(read_clip(path)[0]) == 2
+
+
+@pytest.mark.parametrize("colour", [(200, 60, 60), (60, 200, 60), (60, 60, 200), (255, 255, 255), (0, 0, 0)])
+def test_colours_are_kept(record, colour):
+    pictures, _ = read_clip(record([np.full((48, 64, 3), colour, np.uint8)] * 2, [0, 0.04]))
+    assert np.abs(pictures[0].mean((0, 1)) - colour).max() < 8
+
+
+def test_odd_sizes_lose_their_last_row_and_column(record):
+    picture = np.full((49, 65, 3), 120, np.uint8)
+    pictures, _ = read_clip(record([picture] * 2, [0, 0.04], format=Format(65, 49, 25.0)))
+    assert pictures[0].shape == (48, 64, 3)
+
+
+def test_the_picture_is_left_alone(tmp_path, safe_frame):
+    sink = Recording(str(tmp_path / "out.mp4"))
+    frame = safe_frame(numbered(3), 0.0)
+    sink.open(FORMAT)
+    sink.write(frame)
+    sink.close()
+    assert np.array_equal(frame.image, numbered(3))
+
+
+@pytest.mark.parametrize("first_s", [0.0, 0.6])
+def test_sound_is_carried_in_step_with_the_pictures(record, tmp_path, first_s):
+    clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(50)], sound=beep(2, 1.0))
+    times = np.arange(first_s, 2, 0.04)
+    path = record([numbered(n) for n in range(len(times))], times, format=Format(64, 48, 25.0, str(clip)))
+    assert loud_at(clip) == pytest.approx(1.0, abs=0.05)
+    assert loud_at(path) == pytest.approx(1.0 - first_s, abs=0.05)
+
+
+def test_sound_stays_in_step_when_frames_are_missing(record, tmp_path):
+    clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(75)], sound=beep(3, 2.0))
+    times = [0.0, 0.04, 0.8, 0.84, 1.96, 2.0, 2.04, 2.9]
+    path = record([numbered(n) for n in range(8)], times, format=Format(64, 48, 25.0, str(clip)))
+    assert loud_at(path) == pytest.approx(2.0, abs=0.05)
+
+
+def test_sound_is_not_carried_further_than_the_pictures(record, tmp_path):
+    clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(75)], sound=beep(3, 2.0))
+    path = record([numbered(n) for n in range(25)], np.arange(25) / 25, format=Format(64, 48, 25.0, str(clip)))
+    with av.open(str(path)) as container:
+        assert container.duration / av.time_base == pytest.approx(1.0, abs=0.15)
+    assert loud_at(path) is None
+
+
+def partial_files(folder):
+    return [path.name for path in folder.iterdir() if path.name != "old.mp4"]
+
+
+def test_without_a_frame_nothing_is_left(tmp_path, safe_frame):
+    sink = Recording(str(tmp_path / "out.mp4"))
+    sink.open(FORMAT)
+    sink.write(safe_frame(numbered(0), None, "cover"))
+    sink.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_frame_an_older_recording_stays(tmp_path):
+    path = tmp_path / "old.mp4"
+    path.write_bytes(b"older")
     sink = Recording(str(path))
-    sink.open(Format(size[1], size[0], 30.0, sound))
-    for i, position in enumerate(positions):
-        sink.write(safe_frame(np.full((*size, 3), (i * 37) % 200, np.uint8), position))
+    sink.open(FORMAT)
     sink.close()
+    assert path.read_bytes() == b"older" and partial_files(tmp_path) == []
 
 
-def times(path):
-    with av.open(str(path)) as video:
-        return [round(frame.time, 3) for frame in video.decode(video=0)]
-
-
-def beeping_clip(path, at_s=1.0, seconds=3):
-    rate = 44_100
-    time = np.arange(rate * seconds) / rate
-    wave = np.where((time > at_s) & (time < at_s + 0.3), 0.6 * np.sin(2 * np.pi * 880 * time), 0).astype(np.float32)
-    with av.open(str(path), "w") as out:
-        video, audio = out.add_stream("libx264", rate=30), out.add_stream("aac", rate=rate)
-        video.width, video.height, video.pix_fmt, audio.layout = 64, 48, "yuv420p", "mono"
-        for _ in range(30 * seconds):
-            out.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")))
-        out.mux(video.encode(None))
-        for i in range(0, len(wave), 1024):
-            piece = av.AudioFrame.from_ndarray(wave[None, i : i + 1024], format="fltp", layout="mono")
-            piece.sample_rate, piece.pts, piece.time_base = rate, i, Fraction(1, rate)
-            out.mux(audio.encode(piece))
-        out.mux(audio.encode(None))
-
-
-def beep_at(path):
-    with av.open(str(path)) as clip:
-        pieces = [(f.time, f.to_ndarray()[0], f.sample_rate) for f in clip.decode(audio=0)]
-    sound = np.concatenate([samples for _, samples, _ in pieces])
-    return pieces[0][0] + float(np.flatnonzero(np.abs(sound) > 0.3)[0]) / pieces[0][2]
-
-
-def test_every_frame_is_there_at_its_time_also_after_a_gap(tmp_path, safe_frame):
-    positions = [0.0, 1 / 30, 2 / 30, 0.5, 0.5 + 1 / 30]
-    write(tmp_path / "a.mp4", safe_frame, positions)
-    assert times(tmp_path / "a.mp4") == [round(p, 3) for p in positions]
-
-
-def test_it_begins_with_the_first_picture_and_never_goes_back(tmp_path, safe_frame):
-    write(tmp_path / "a.mp4", safe_frame, [None, None, 5.0, 5.1, 5.05, 5.2])
-    assert times(tmp_path / "a.mp4") == [0.0, 0.1, 0.2]
-
-
-def test_the_colours_survive(tmp_path, safe_frame):
-    sink = Recording(str(tmp_path / "a.mp4"), quality=5)
-    sink.open(Format(64, 48, 30.0))
-    sink.write(safe_frame(np.full((48, 64, 3), (200, 120, 40), np.uint8), 0.0))
+def test_the_target_is_replaced_only_at_the_end(tmp_path, safe_frame):
+    path = tmp_path / "old.mp4"
+    path.write_bytes(b"older")
+    sink = Recording(str(path))
+    sink.open(FORMAT)
+    for n in range(30):
+        sink.write(safe_frame(numbered(n), n / 25))
+        assert path.read_bytes() == b"older"
     sink.close()
-    with av.open(str(tmp_path / "a.mp4")) as video:
-        image = next(video.decode(video=0)).to_ndarray(format="bgr24")
-    assert np.abs(image.reshape(-1, 3).mean(0) - (200, 120, 40)).max() < 5
+    assert len(read_clip(path)[0]) == 30 and partial_files(tmp_path) == []
 
 
-@pytest.mark.parametrize("first_s", [0.0, 0.4])
-def test_the_sound_of_a_file_source_is_carried_in_step(tmp_path, safe_frame, first_s):
-    beeping_clip(tmp_path / "source.mp4", at_s=1.0)
-    positions = [first_s + i / 30 for i in range(70)]
-    write(tmp_path / "a.mp4", safe_frame, positions, sound=str(tmp_path / "source.mp4"))
-    assert beep_at(tmp_path / "a.mp4") == pytest.approx(1.0 - first_s, abs=0.05)
+def test_closed_twice_and_used_again(record, tmp_path, safe_frame):
+    path = tmp_path / "out.mp4"
+    sink = Recording(str(path))
+    for count in (3, 5):
+        sink.open(FORMAT)
+        for n in range(count):
+            sink.write(safe_frame(numbered(n), n / 25))
+        sink.close()
+        sink.close()
+        assert len(read_clip(path)[0]) == count
 
 
-def test_odd_sizes_lose_their_last_row_and_column(tmp_path, safe_frame):
-    write(tmp_path / "a.mp4", safe_frame, [0.0, 0.1], size=(121, 161))
-    with av.open(str(tmp_path / "a.mp4")) as video:
-        assert (video.streams.video[0].width, video.streams.video[0].height) == (160, 120)
+def test_a_higher_quality_number_makes_a_smaller_file(record):
+    noise = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(10)]
+    good, poor = (record(noise, np.arange(10) / 25, name=f"{q}.mp4", quality=q) for q in (10, 45))
+    assert poor.stat().st_size < good.stat().st_size / 2
 
 
-def test_nothing_is_left_when_no_picture_was_written(tmp_path):
-    sink = Recording(str(tmp_path / "a.mp4"))
-    sink.open(Format(64, 48, 30.0))
+def test_a_path_may_begin_at_home(tmp_path, safe_frame, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sink = Recording("~/out.mp4")
+    sink.open(FORMAT)
+    sink.write(safe_frame(numbered(0), 0.0))
     sink.close()
+    assert (tmp_path / "out.mp4").is_file()
+
+
+def test_a_folder_that_is_not_there_is_bad_input(tmp_path):
+    with pytest.raises(BadInput, match="does not exist"):
+        Recording(str(tmp_path / "none" / "out.mp4")).open(FORMAT)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_older_recording_stays_until_the_new_one_is_whole(tmp_path, safe_frame):
-    target = tmp_path / "a.mp4"
-    target.write_bytes(b"old")
-    sink = Recording(str(target))
-    sink.open(Format(64, 48, 30.0))
-    sink.write(safe_frame(np.zeros((48, 64, 3), np.uint8), 0.0))
-    assert target.read_bytes() == b"old"
+def test_a_folder_is_no_recording(tmp_path):
+    with pytest.raises(BadInput, match="is a folder"):
+        Recording(str(tmp_path)).open(FORMAT)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder in which nobody may write")
+def test_a_folder_in_which_nothing_can_be_written_is_bad_input():
+    sink = Recording("/proc/out.mp4")
+    with pytest.raises(BadInput, match="cannot be written") as caught:
+        sink.open(FORMAT)
+    assert caught.value.hint
     sink.close()
-    assert times(target) == [0.0]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-@pytest.mark.parametrize("path", ["gone/a.mp4", "."])
-def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path, path):
+@pytest.mark.parametrize("data", [b"", b"no sound in here"])
+def test_a_sound_file_that_cannot_be_read_is_told_and_leaves_nothing(tmp_path, data):
+    sound = tmp_path / "old.mp4"
+    sound.write_bytes(data)
+    sink = Recording(str(tmp_path / "out.mp4"))
+    with pytest.raises(DoppelcamError):
+        sink.open(Format(64, 48, 25.0, str(sound)))
+    sink.close()
+    assert partial_files(tmp_path) == []
+
+
+def test_after_a_failed_open_it_can_be_closed_and_opened(tmp_path, safe_frame):
+    (tmp_path / "out").mkdir()
+    sink = Recording(str(tmp_path / "out" / "a.mp4"))
+    (tmp_path / "out").rmdir()
     with pytest.raises(BadInput):
-        Recording(str(tmp_path / path)).open(Format(64, 48, 30.0))
-    assert list(tmp_path.iterdir()) == []
+        sink.open(FORMAT)
+    sink.close()
+    (tmp_path / "out").mkdir()
+    sink.open(FORMAT)
+    sink.write(safe_frame(numbered(0), 0.0))
+    sink.close()
+    assert (tmp_path / "out" / "a.mp4").is_file()

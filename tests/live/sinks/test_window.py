@@ -1,4 +1,4 @@
-"""The window on a real (virtual) screen, in a process of its own because its library wants one."""
+"""The window, on a virtual screen: it shows the picture, and is closed by a key or its button."""
 
 from __future__ import annotations
 
@@ -6,53 +6,157 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import ImageGrab
 
 from engines.errors import NotAvailable
-from live.sinks.window import available
+from live.frame import Format
+from live.sinks.window import Window
+
+ROOT = Path(__file__).parents[3]
+TITLE = "a window for a test"
+
+BEGIN = f"""
+import sys
+import time
+
+import cv2
+import numpy as np
+
+from engines.errors import SinkLost
+from live import frame as values
+from live.frame import Format, SafeFrame
+from live.sinks.window import Window
+
+picture = np.full((120, 160, 3), (0, 0, 250), np.uint8)
+shown = SafeFrame(values._GUARDS_KEY, picture, "live", 0.0, None)
+sink = Window({TITLE!r})
+sink.open(Format(160, 120, 30.0))
 
 
-@pytest.fixture
-def screen():
+def write_until(done, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sink.write(shown)
+        if done():
+            return True
+    return False
+"""
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    """The DISPLAY of a virtual screen, and the file in which it keeps its pixels."""
     if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed (Debian / Ubuntu: apt install xvfb)")
-    number = next(n for n in range(90, 200) if not Path(f"/tmp/.X11-unix/X{n}").exists())
-    server = subprocess.Popen(["Xvfb", f":{number}", "-screen", "0", "1400x900x24"], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not Path(f"/tmp/.X11-unix/X{number}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield f":{number}"
-    server.terminate()
-    server.wait(10)
-
-
-def test_the_swapped_sample_is_seen_on_the_screen(screen):
-    args = ["run", "--source", "sample", "--set", "sources.sample.repeat=true", "--face", "sample", "--sink", "window"]
-    window = subprocess.Popen(
-        [sys.executable, "-c", "from live.cli import main; main()", *args, "--seconds", "60"],
-        env={**os.environ, "DISPLAY": screen}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        pytest.skip("Xvfb is not installed")
+    folder = tmp_path_factory.mktemp("screen")
+    reader, writer = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "640x480x24", "-fbdir", str(folder), "-nolisten", "tcp"],
+        pass_fds=(writer,),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        number = pipe.readline().strip()
     try:
-        seen, deadline = 0, time.monotonic() + 50
-        while seen < 1000 and time.monotonic() < deadline:
-            time.sleep(0.3)
-            picture = np.asarray(ImageGrab.grab(xdisplay=screen).convert("RGB"))
-            seen = len(np.unique(picture.reshape(-1, 3)[::7], axis=0))  # a cover has a handful of colours
-        assert seen >= 1000
+        if not number:
+            pytest.skip("Xvfb does not start here")
+        yield f":{number}", folder / "Xvfb_screen0"
     finally:
-        window.terminate()
-        _, errors = window.communicate(timeout=30)
-    assert window.returncode == 0, errors
+        server.terminate()
+        server.wait(10)
 
 
-@pytest.mark.parametrize(("display", "words"), [("", "DISPLAY is not set"), (":1234", "no screen at DISPLAY=:1234")])
-def test_without_a_screen_it_says_so(monkeypatch, display, words):
+def run(script, screen):
+    """Run this after BEGIN in a process of its own, as Qt wants it."""
+    env = {key: value for key, value in os.environ.items() if key != "WAYLAND_DISPLAY"}
+    env |= {"DISPLAY": screen[0], "PIXELS": str(screen[1]), "QT_QPA_PLATFORM": "xcb"}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + script], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_picture_can_be_seen_on_the_screen(screen):
+    text = """
+import os
+from pathlib import Path
+
+
+def red():
+    data = np.frombuffer(Path(os.environ["PIXELS"]).read_bytes()[-640 * 480 * 4 :], np.uint8).reshape(-1, 4)
+    return int(((data[:, 2] > 200) & (data[:, 1] < 50) & (data[:, 0] < 50)).sum())
+
+
+print(write_until(lambda: red() > 0.9 * 160 * 120))
+"""
+    assert run(text, screen) == "True\n"
+
+
+@pytest.mark.parametrize("key", [27, ord("q")], ids=["Esc", "q"])
+def test_a_key_closes_it_for_good(screen, key):
+    text = f"""
+assert write_until(lambda: True)
+cv2.pollKey = lambda: {key}
+try:
+    sink.write(shown)
+except SinkLost as lost:
+    print(lost.closed)
+"""
+    assert run(text, screen) == "True\n"
+
+
+def test_another_key_does_nothing(screen):
+    text = """
+keys = iter([ord("x"), -1, 255, 13])
+cv2.pollKey = lambda: next(keys)
+for _ in range(4):
+    sink.write(shown)
+print("open")
+"""
+    assert run(text, screen) == "open\n"
+
+
+def test_its_button_closes_it_for_good(screen):
+    text = """
+assert write_until(lambda: cv2.getWindowProperty(sink.title, cv2.WND_PROP_VISIBLE) >= 1)
+cv2.imshow = lambda *_: None
+cv2.destroyWindow(sink.title)
+try:
+    sink.write(shown)
+except SinkLost as lost:
+    print(lost.closed)
+sink.close()
+print("closed")
+"""
+    assert run(text, screen) == "True\nclosed\n"
+
+
+def test_closed_and_opened_again(screen):
+    text = """
+sink.write(shown)
+sink.close()
+sink.close()
+sink.open(Format(160, 120, 30.0))
+print(write_until(lambda: cv2.getWindowProperty(sink.title, cv2.WND_PROP_VISIBLE) >= 1))
+sink.close()
+"""
+    assert run(text, screen) == "True\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+@pytest.mark.parametrize("display", [None, "", ":987", "unix:987.0"])
+def test_without_a_screen_it_is_not_available(monkeypatch, display):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setenv("DISPLAY", display)
-    with pytest.raises(NotAvailable, match=words):
-        available()
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if display is not None:
+        monkeypatch.setenv("DISPLAY", display)
+    sink = Window()
+    with pytest.raises(NotAvailable, match="no screen") as caught:
+        sink.open(Format(64, 48, 30.0))
+    assert "--sink" in caught.value.hint
+    sink.close()
