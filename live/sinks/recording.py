@@ -49,6 +49,7 @@ class Recording:
         self._first_s, self._last_tick = None, -1
         self._size = (format.width // 2 * 2, format.height // 2 * 2)  # 4:2:0 has no odd sizes
         try:
+            self._partial().touch()  # PyAV creates the file only with the first packet: too late for a clear error
             self._container = av.open(str(self._partial()), "w", format="mp4", options={"movflags": "+faststart"})
             stream = self._container.add_stream("libx264", rate=Fraction(format.fps).limit_denominator(1001))
             stream.width, stream.height = self._size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,16 +36,21 @@ class Window:
         self._open = True
 
     def write(self, frame: SafeFrame) -> None:
-        cv2.imshow(self.title, frame.image)
-        key = cv2.pollKey() & 0xFF
-        if key in (27, ord("q")) or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+        try:
+            cv2.imshow(self.title, frame.image)
+            key = cv2.pollKey() & 0xFF
+            closed = key in (27, ord("q")) or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # asked about a window that is gone
+            closed = True
+        if closed:
             raise SinkLost("the window was closed", closed=True)
 
     def close(self) -> None:
         if self._open:
             self._open = False
-            cv2.destroyWindow(self.title)
-            cv2.pollKey()
+            with suppress(cv2.error):  # the user may have closed it already
+                cv2.destroyWindow(self.title)
+                cv2.pollKey()
 
 
 def available() -> None:

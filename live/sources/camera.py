@@ -31,8 +31,11 @@ class Camera:
 
     _capture: cv2.VideoCapture | None = field(default=None, init=False, repr=False)
     _first_ns: int | None = field(default=None, init=False)
+    _last_s: float = field(default=0.0, init=False)
 
     def open(self) -> Format:
+        if len(self.pixel_format) not in (0, 4):
+            raise BadInput(f"the pixel format {self.pixel_format!r} is not four letters", hint="for example MJPG")
         target = find_camera(self.device)
         cv2.utils.logging.setLogLevel(
             cv2.utils.logging.LOG_LEVEL_SILENT
@@ -44,8 +47,6 @@ class Camera:
             raise self._cannot_open(target)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if self.pixel_format:
-            if len(self.pixel_format) != 4:
-                raise BadInput(f"the pixel format {self.pixel_format!r} is not four letters", hint="for example MJPG")
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self.pixel_format))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.height)
@@ -70,7 +71,9 @@ class Camera:
         captured_ns = self._caught_at(now)
         if self._first_ns is None:
             self._first_ns = captured_ns
-        return Captured(image, captured_ns, max(0.0, (captured_ns - self._first_ns) / 1e9))  # type: ignore[arg-type]
+        # A kernel time after one that was not believed may lie before it.
+        self._last_s = max(self._last_s, (captured_ns - self._first_ns) / 1e9)
+        return Captured(image, captured_ns, self._last_s)  # type: ignore[arg-type]
 
     def close(self) -> None:
         if self._capture is not None:

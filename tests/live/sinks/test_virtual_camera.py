@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.errors import NotAvailable, SinkLost
+from engines.errors import BadInput, NotAvailable, SinkLost
 from live.frame import Format
 
 pyvirtualcam = pytest.importorskip("pyvirtualcam")
@@ -126,8 +126,8 @@ def test_a_device_that_does_not_open_is_not_available_and_says_what_to_do(device
     sink.close()
 
 
-def test_an_unknown_back_end_is_not_available():
-    with pytest.raises(NotAvailable):
+def test_an_unknown_back_end_is_named():
+    with pytest.raises((BadInput, NotAvailable), match="no-such-back-end"):
         VirtualCamera(backend="no-such-back-end").open(Format(64, 48, 30.0))
 
 

@@ -249,7 +249,7 @@ def test_a_doubtful_kernel_time_in_between_does_not_turn_time_back(capture):
     assert positions == sorted(positions)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(1, 100), st.one_of(st.just(0.0), st.floats(-4, 450))), min_size=1, max_size=20))
 def test_positions_never_go_back(capture, steps):
     now, script = 1000.0, []
