@@ -13,8 +13,11 @@ import numpy as np
 
 from engines.errors import SinkLost, SourceLost
 from live.frame import Captured, Face, Format, Patch, Persona, SafeFrame
+from live.guard import Guard
+from live.loop import Loop, LoopSettings, Parts
 from live.parts import EndOfSource
 from live.trace import clock
+from live.track import Tracks
 
 WIDTH, HEIGHT, FACE = 160, 120, 40
 BARE = (255, 0, 255)
@@ -219,3 +222,26 @@ def any_persona(finder):
     """A persona without a picture, for swappers that do not look at it."""
     face = Face(np.zeros((5, 2), np.float32), None, 1.0)
     return Persona("nobody", np.zeros((4, 4, 3), np.uint8), face)
+
+
+def make_loop(
+    source=None,
+    finder=None,
+    swapper=None,
+    blender=None,
+    sinks=None,
+    guard=None,
+    lossless=True,
+    persona=any_persona,
+    **settings,
+):
+    """A loop of doubles where nothing else is given; `settings` are LoopSettings."""
+    parts = Parts(
+        source or NumberedCamera(),
+        finder or ColourFinder(),
+        swapper or GreenSwapper(),
+        blender or PlainBlender(),
+        sinks if sinks is not None else {"witness": Witness()},
+        persona,
+    )
+    return Loop(parts, guard or Guard(), Tracks(), LoopSettings(**settings), lossless=lossless)

@@ -15,8 +15,6 @@ import pytest
 from engines.errors import EngineError
 from live.frame import Patch
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.track import Tracks
 from tests.doubles import (
     ColourFinder,
     GreenSwapper,
@@ -24,24 +22,16 @@ from tests.doubles import (
     NumberedCamera,
     PlainBlender,
     Witness,
-    any_persona,
+    make_loop,
 )
 
 FRAMES = 120
 FAULTY = {*range(31, 34), *range(50, 58), 80, 82, 84, *range(100, 109)}
 
 
-def run(source=None, finder=None, swapper=None, blender=None, guard=None, lossless=True, **more):
+def run(source=None, **more):
     sinks = {"one": Witness(), "two": Witness()}
-    parts = Parts(
-        source or NumberedCamera(FRAMES),
-        finder or ColourFinder(),
-        swapper or GreenSwapper(),
-        blender or PlainBlender(),
-        sinks,
-        any_persona,
-    )
-    Loop(parts, guard or Guard(), Tracks(), LoopSettings(give_up_after=1000, **more), lossless=lossless).run()
+    make_loop(source or NumberedCamera(FRAMES), sinks=sinks, give_up_after=1000, **more).run()
     return sinks["one"], sinks["two"]
 
 

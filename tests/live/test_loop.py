@@ -8,32 +8,7 @@ import pytest
 
 from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
 from live import loop as loop_module
-from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.track import Tracks
-from tests.doubles import (
-    ColourFinder,
-    GreenSwapper,
-    LosingCamera,
-    NumberedCamera,
-    PlainBlender,
-    Witness,
-    any_persona,
-)
-
-
-def make_loop(
-    source=None, finder=None, swapper=None, blender=None, sinks=None, lossless=True, persona=any_persona, **more
-):
-    parts = Parts(
-        source or NumberedCamera(),
-        finder or ColourFinder(),
-        swapper or GreenSwapper(),
-        blender or PlainBlender(),
-        sinks if sinks is not None else {"witness": Witness()},
-        persona,
-    )
-    return Loop(parts, Guard(), Tracks(), LoopSettings(**more), lossless=lossless)
+from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
 
 
 def gate():
