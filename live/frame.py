@@ -53,6 +53,7 @@ class Face:
     `mesh` float32 [468, 3] in MediaPipe's order, z in pixels too, smaller is nearer; None if the finder has none.
     `pose` is yaw, pitch, roll in degrees: yaw > 0 looks to the picture's right, pitch > 0 up, roll > 0 clockwise.
     It is rough: the mesh of a straight face has a pitch of about -9, and turns are underestimated by a quarter.
+    `irises` float32 [2, 3]: centre and radius of the right and the left iris, None if the finder does not look.
     `track` is the same number from frame to frame (0: not tracked yet); `missed` says that the face was not found
     in this picture, and is where it should be by now.
     """
@@ -63,6 +64,7 @@ class Face:
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
     track: int = 0
     missed: bool = False
+    irises: Floats | None = None
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -86,12 +88,27 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
-class Persona:
-    """Whose face is worn: a portrait and the face in it."""
+class View:
+    """One picture of a persona and the face in it."""
 
-    name: str
     image: Image
     face: Face
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """Whose face is worn: one portrait or several, the one that looks most straight into the camera first."""
+
+    name: str
+    views: tuple[View, ...]
+
+    @property
+    def image(self) -> Image:
+        return self.views[0].image
+
+    @property
+    def face(self) -> Face:
+        return self.views[0].face
 
 
 @dataclass(slots=True)

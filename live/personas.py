@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from engines.errors import BadInput
-from live.frame import Face, Image, Persona
+from live.frame import Face, Image, Persona, View
 from live.parts import Finder
 
 SAMPLE_PORTRAITS = Path(__file__).parent / "samples" / "portraits"
@@ -42,7 +42,7 @@ def open_persona(spec: str, finder: Finder) -> Persona:
             f"the face in {path.name} is only {x1 - x0:.0f} x {y1 - y0:.0f} pixels",
             hint=f"take a picture in which the face is at least {_SMALLEST_FACE_PX} pixels wide, better 300",
         )
-    return Persona(name=path.stem, image=image, face=face)
+    return Persona(path.stem, (View(image, face),))
 
 
 def _locate(spec: str) -> tuple[Path, int | None]:

@@ -86,4 +86,5 @@ class _Found:
     def moved_on(self, seconds: float) -> Face:
         step = self.speed * np.float32(seconds)
         mesh = None if self.face.mesh is None else self.face.mesh + np.append(step, np.float32(0))
-        return replace(self.face, points=self.face.points + step, mesh=mesh, missed=True)
+        irises = None if self.face.irises is None else self.face.irises + np.append(step, np.float32(0))
+        return replace(self.face, points=self.face.points + step, mesh=mesh, irises=irises, missed=True)

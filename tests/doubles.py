@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engines.errors import SinkLost, SourceLost
-from live.frame import Captured, Face, Format, Patch, Persona, SafeFrame
+from live.frame import Captured, Face, Format, Patch, Persona, SafeFrame, View
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.parts import EndOfSource
@@ -221,7 +221,7 @@ class Witness:
 def any_persona(finder):
     """A persona without a picture, for swappers that do not look at it."""
     face = Face(np.zeros((5, 2), np.float32), None, 1.0)
-    return Persona("nobody", np.zeros((4, 4, 3), np.uint8), face)
+    return Persona("nobody", (View(np.zeros((4, 4, 3), np.uint8), face),))
 
 
 def make_loop(

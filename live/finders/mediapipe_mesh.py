@@ -6,7 +6,7 @@ looks at a crop around where the face was in the frame before, as MediaPipe's ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -15,13 +15,19 @@ import numpy as np
 from engines.card import read_card
 from engines.engine import Engine
 from engines.store import open_engine
-from live.align import back, crop_around, cut, face_from_mesh, square
+from live.align import back, crop_around, cut, face_from_mesh, five_points, square
 from live.frame import Face, Floats, Image
 from live.settings import setting
 
 _MODELS = Path(__file__).parents[1] / "models"
 _DETECTOR_PX = 128
 _MESH_PX = 192
+_EYE_PX = 64
+_EYE_ZOOM = 2.3  # side of the iris net's crop, as a multiple of the distance between the eye's corners
+_RIGHT, _LEFT = [33, 133], [362, 263]  # corners of the eyes, from the picture's left to its right
+# The iris net's first 16 points in the mesh's numbers.
+_RIGHT_LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173]
+_LEFT_LIDS = [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]
 _LOOKS = 4  # at most so many looks of the mesh net for one face in one frame
 _OFF = 0.06  # how far off the middle a face may lie in its crop, as part of the crop's side
 # The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
@@ -46,23 +52,27 @@ class MediapipeMesh:
         0.5, "mesh presence below this means that the face is lost", low=0.1, high=0.95, step=0.05
     )
     look_around: int = setting(3, "frames between two looks for faces that came in", low=1, high=60)
+    eyes: bool = setting(True, "look for the irises too; the mesh swap wears the persona's eyes by them")
     runtime: str = setting("onnx_runtime", "what runs the two nets")
     threads: int = setting(1, "threads of each net", low=1, high=16)
 
     _detector: Engine | None = field(default=None, init=False)
     _mesh: Engine | None = field(default=None, init=False)
+    _iris: Engine | None = field(default=None, init=False)
     _since_look: int = field(default=0, init=False)
     _square_turn: int = field(default=0, init=False)
 
     def open(self) -> None:
         self._detector = open_engine(read_card(_MODELS / "face_detector"), self.runtime, self.threads)
         self._mesh = open_engine(read_card(_MODELS / "face_mesh"), self.runtime, self.threads)
+        if self.eyes:
+            self._iris = open_engine(read_card(_MODELS / "iris"), self.runtime, self.threads)
 
     def close(self) -> None:
-        for engine in (self._detector, self._mesh):
+        for engine in (self._detector, self._mesh, self._iris):
             if engine is not None:
                 engine.close()
-        self._detector = self._mesh = None
+        self._detector = self._mesh = self._iris = None
 
     def find(self, image: Image, previous: list[Face]) -> list[Face]:
         faces: list[Face] = []
@@ -76,7 +86,31 @@ class MediapipeMesh:
         if len(faces) < max(1, len(previous)) or self._since_look >= self.look_around:
             self._since_look = 0
             faces += self._look_around(image, faces)
+        faces = [self._with_eyes(image, face) for face in faces]
         return sorted(faces, key=lambda face: -_area(face))
+
+    def _with_eyes(self, image: Image, face: Face) -> Face:
+        """The face with its irises, and with lids that close: the mesh net alone keeps shut lids wide apart."""
+        if self._iris is None or face.mesh is None:
+            return face
+        mesh, irises = face.mesh.copy(), []
+        for corners, lids, mirrored in ((_RIGHT, _RIGHT_LIDS, False), (_LEFT, _LEFT_LIDS, True)):
+            start, end = face.mesh[corners, :2]
+            along = end - start
+            side = _EYE_ZOOM * float(np.hypot(*along))
+            matrix = square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX)
+            crop = cut(image, matrix, _EYE_PX)
+            answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
+            points = np.concatenate([answer["iris"], answer["eye"][: len(lids)]])
+            if mirrored:  # the net knows right eyes only
+                points[:, 0] = _EYE_PX - 1 - points[:, 0]
+            if not np.isfinite(points).all():
+                return face
+            radius = float(np.linalg.norm(points[1:5, :2] - points[0, :2], axis=1).mean()) * side / _EYE_PX
+            points = back(points, matrix)
+            mesh[lids, :2] = points[5:, :2]
+            irises.append([*points[0, :2], radius])
+        return replace(face, mesh=mesh, points=five_points(mesh), irises=np.array(irises, np.float32))
 
     def _look_around(self, image: Image, known: list[Face]) -> list[Face]:
         """Faces that are not among `known`, by the detector: in the whole picture, and, while there is no face

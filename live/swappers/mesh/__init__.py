@@ -1,0 +1,229 @@
+"""The default swap: the persona's skin drawn over the wearer's mesh, in its shape and in the wearer's light.
+
+Needs one photo, no net. What was made once for the persona is the atlas (atlas.py). For each frame: the mesh goes some
+way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py) and drawn over the mesh with a
+z-buffer. The inside of the mouth stays the wearer's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engines.card import read_card
+from live.align import INNER_LIPS, OVAL
+from live.frame import Face, Floats, Image, Mask, Patch, Persona
+from live.raster import draw_mesh
+from live.settings import setting
+from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, facing, log_colours, make_atlas
+from live.swappers.mesh.detail import Detail
+from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes
+from live.swappers.mesh.light import GRID_PX, Lamp, Light
+from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
+
+_MODELS = Path(__file__).parents[2] / "models"
+
+
+@dataclass
+class _Wearer:
+    """What is remembered of one tracked face."""
+
+    own: Own = field(default_factory=Own)
+    lamp: Lamp = field(default_factory=Lamp)
+    detail: Detail = field(default_factory=Detail)
+    used: int = 0
+
+
+@dataclass
+class Mesh:
+    """Swapper for portraits; the finder must give a mesh."""
+
+    shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05)
+    light: float = setting(1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05)
+    complexion: float = setting(
+        0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05
+    )
+
+    _triangles: npt.NDArray[np.int32] = field(init=False, repr=False)
+    _uv: Floats = field(init=False, repr=False)
+    _skull: Skull = field(init=False, repr=False)
+    _calm: Calm = field(init=False, repr=False)
+    _light: Light = field(init=False, repr=False)
+    _rim: Floats = field(init=False, repr=False)
+    _atlas: Atlas | None = field(default=None, init=False, repr=False)
+    _eyeballs: list[Eyeball | None] = field(default_factory=list, init=False, repr=False)
+    _persona: Floats = field(init=False, repr=False)
+    _wearers: dict[int, _Wearer] = field(default_factory=dict, init=False, repr=False)
+    _gain_at_eyes: Floats = field(default_factory=lambda: np.ones((2, 3), np.float32), init=False, repr=False)
+    _frames: int = field(default=0, init=False)
+
+    def open(self) -> None:
+        card = read_card(_MODELS / "face_mesh")
+        with np.load(card.folder / "topology.npz") as topology:
+            self._triangles = np.ascontiguousarray(topology["triangles"], np.int32)
+            self._uv = np.ascontiguousarray(topology["uv"], np.float32)
+            self._skull = Skull(topology["canonical"], self._triangles)
+        with np.load(card.folder / "expressions.npz") as expressions:
+            self._calm = Calm(expressions["calm"], expressions["ways"])
+        self._light = Light(self._skull, normals_of(self._skull.canonical, self._triangles), self._uv)
+        self._rim = rim_weight(len(self._uv))
+        self._wearers = {}
+        # Loads the compiled code now, not in the first frame.
+        flat = np.zeros((4, 4), np.float32)
+        draw_mesh(
+            np.zeros((468, 3), np.float32), self._triangles, self._uv, self._rim,
+            flat, flat.copy(), np.zeros((4, 4), np.uint8), flat.copy(),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._atlas = None
+        self._wearers = {}
+
+    def wear(self, persona: Persona) -> None:
+        self._atlas = make_atlas(persona, self._skull, self._triangles, self._uv)
+        self._eyeballs = take_eyes(persona.views[0], self._skull)
+        self._persona = self._calm(self._atlas.shape)
+        self._wearers = {}
+
+    def swap(self, image: Image, face: Face) -> Patch:
+        if face.mesh is None:
+            raise ValueError("the mesh swap needs a finder that gives a mesh")
+        assert self._atlas is not None, "wear() comes first"
+        wearer = self._remember(face.track)
+        head = self._skull.head(face.mesh)
+        now = head.shape(face.mesh)
+        if not face.missed:
+            wearer.own.learn(self._calm(now), now, head)
+        new = face.mesh
+        if self.shape > 0:
+            new = face.mesh + head.moved(towards(self._skull, self._persona, wearer.own, now, self.shape))
+
+        height, width = image.shape[:2]
+        low, high = np.minimum(face.mesh[:, :2].min(0), new[:, :2].min(0)), np.maximum(face.mesh[:, :2].max(0), new[:, :2].max(0))
+        left, top = max(0, int(low[0]) - 2), max(0, int(low[1]) - 2)
+        right, bottom = min(width, int(high[0]) + 3), min(height, int(high[1]) + 3)
+        if right - left < 4 or bottom - top < 4:
+            return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
+        here = image[top:bottom, left:right]
+        corner = np.array([left, top, 0], np.float32)
+        old, points = face.mesh - corner, np.ascontiguousarray(new - corner, np.float32)
+        seen = facing(face.mesh, self._triangles)
+        texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
+        if self.light > 0:
+            texture = self._lit(texture, here, old, seen, wearer)
+        pixels, alpha = self._draw(texture, points, seen, here.shape[:2])
+        wearer.detail.compare(pixels, here)
+        self._keep_mouth(pixels, alpha, here, old, points)
+        self._put_eyes(pixels, alpha, old, points, face, head, corner)
+        return Patch(pixels, alpha, left, top)
+
+    def _remember(self, track: int) -> _Wearer:
+        """The memory of this track; what was not used for long is forgotten."""
+        self._frames += 1
+        wearer = self._wearers.setdefault(track, _Wearer())
+        wearer.used = self._frames
+        if len(self._wearers) > 8:
+            self._wearers = {k: w for k, w in self._wearers.items() if self._frames - w.used < 300}
+        return wearer
+
+    def _lit(self, texture: Image, here: Image, old: Floats, seen: Floats, wearer: _Wearer) -> Image:
+        """The atlas in the wearer's light."""
+        assert self._atlas is not None
+        height, width = here.shape[:2]
+        small = cv2.resize(here, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)
+        at = (old[:, :2] + 0.5) * np.array([COLOUR_PX / width, COLOUR_PX / height], np.float32) - 0.5
+        inside = ((at >= 0) & (at <= COLOUR_PX - 1)).all(1)
+        colours = log_colours(small, at)
+        gain = self._light.gain(
+            colours,
+            np.clip(seen * 1.5 - 0.2, 0, 1) * inside,
+            self._atlas.colours,
+            self._atlas.skin,
+            wearer.lamp,
+            light=self.light,
+            complexion=self.complexion,
+        )
+        cells = np.clip(self._uv[[[33, 133], [362, 263]]].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
+        self._gain_at_eyes = gain[cells[:, 1], cells[:, 0]]
+        n = texture.shape[0]
+        gain = cv2.resize(np.dstack([gain, np.ones(gain.shape[:2], np.float32)]), (n, n), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.multiply(texture, gain, dtype=cv2.CV_8U), np.uint8)
+
+    def _draw(self, texture: Image, points: Floats, seen: Floats, shape: tuple[int, ...]) -> tuple[Image, Mask]:
+        rows, columns = shape[:2]
+        map_x, map_y, depth = (np.empty((rows, columns), np.float32) for _ in range(3))
+        alpha = np.empty((rows, columns), np.uint8)
+        source = self._uv * np.float32(texture.shape[0]) - np.float32(0.5)
+        draw_mesh(points, self._triangles, source, self._rim, map_x, map_y, alpha, depth)
+        drawn = cv2.remap(texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        alpha = cv2.multiply(alpha, np.ascontiguousarray(drawn[..., 3]), scale=1 / 255)
+        return np.ascontiguousarray(drawn[..., :3], np.uint8), np.asarray(alpha, np.uint8)
+
+    def _put_eyes(
+        self, pixels: Image, alpha: Mask, old: Floats, points: Floats, face: Face, head: Head, corner: Floats
+    ) -> None:
+        """The persona's eyes, looking where the wearer looks; where there are none, the wearer's own."""
+        for k, (eyeball, opening, corners) in enumerate(zip(self._eyeballs, OPENINGS, CORNERS, strict=True)):
+            lids = points[list(opening), :2]
+            if eyeball is None or face.irises is None:
+                cv2.fillPoly(alpha, [_fixed(lids)], 0, cv2.LINE_AA, 4)
+                continue
+            before, after = old[list(corners), :2], points[list(corners), :2]
+            was, along = before[1] - before[0], after[1] - after[0]
+            grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
+            iris = face.irises[k, :2] - corner[:2]
+            gaze = (iris - old[list(opening), :2].mean(0)) * np.float32(grown)
+            put_eye(
+                eyeball, pixels, alpha, lids, along, lids.mean(0) + gaze, eyeball.radius_cm * head.scale,
+                max(0.5, float(head.turn[2, 2])), self._gain_at_eyes[k],
+            )  # fmt: skip
+
+    def _keep_mouth(self, pixels: Image, alpha: Mask, here: Image, old: Floats, points: Floats) -> None:
+        """The inside of the wearer's mouth, moved along with the lips."""
+        lips = list(INNER_LIPS)
+        outline = points[lips, :2]
+        low, high = np.floor(outline.min(0)).astype(int) - 1, np.ceil(outline.max(0)).astype(int) + 2
+        x0, y0 = np.maximum(low, 0)
+        x1, y1 = np.minimum(high, (pixels.shape[1], pixels.shape[0]))
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return
+        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        cv2.fillPoly(mask, [_fixed(outline - (x0, y0))], 255, cv2.LINE_AA, 4)
+        if not mask.any():
+            return
+        move, _ = cv2.estimateAffine2D(outline - (x0, y0), old[lips, :2], method=cv2.LMEDS)
+        if move is None:
+            return
+        inner = cv2.warpAffine(
+            here, move, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        )
+        a = mask[..., None].astype(np.uint16)
+        part = pixels[y0:y1, x0:x1]
+        part[:] = (part * (255 - a) + inner * a + 127) // 255
+        np.maximum(alpha[y0:y1, x0:x1], mask, out=alpha[y0:y1, x0:x1])
+
+
+def _fixed(outline: Floats) -> npt.NDArray[np.int32]:
+    """A polygon in OpenCV's sixteenths of a pixel."""
+    return np.round(outline * 16).astype(np.int32)
+
+
+def normals_of(shape: Floats, triangles: npt.NDArray[np.int32]) -> Floats:
+    """Outward normals of a shape at its points: float32 [468, 3], z > 0 towards the camera."""
+    a, b, c = (shape[triangles[:, k]] for k in range(3))
+    total = np.zeros_like(shape)
+    flat = np.cross(c - a, b - a)
+    for k in range(3):
+        np.add.at(total, triangles[:, k], flat)
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-6), np.float32)
+
+
+def rim_weight(points: int) -> Floats:
+    """Opacity of each vertex: 0 at the mesh's outline, 1 from the first row of vertices inward."""
+    weight = np.ones(points, np.float32)
+    weight[list(OVAL)] = 0
+    return weight

@@ -1,0 +1,115 @@
+"""The persona's eyes with the wearer's gaze: an eyeball's picture per eye, set where the wearer's iris is.
+
+An eyeball is cut from the portrait around the iris, in units of its radius, and completed under the lids. For each
+frame it is drawn into the opening between the lids. Without irises (or from a portrait with shut eyes) the wearer's own
+eyes stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from live.align import LEFT_EYE, RIGHT_EYE
+from live.frame import Floats, Image, Mask, View
+from live.swappers.mesh.atlas import fill
+from live.swappers.mesh.shape import Skull
+
+OPENINGS = (RIGHT_EYE, LEFT_EYE)
+CORNERS = ((33, 133), (362, 263))  # picture left, picture right of each eye
+_WIDE, _HIGH = 3.6, 2.2  # half the picture of an eyeball, in iris radii
+_LEAST_OPEN = 0.55  # an eye that is less open (in iris radii) is not worn
+
+
+@dataclass(frozen=True, slots=True)
+class Eyeball:
+    """`sizes`: the same picture u8 [h, w, 3] BGR at 24, 12 and 6 pixels an iris radius; `radius_cm` of the iris."""
+
+    sizes: list[tuple[float, Image]]
+    radius_cm: float
+
+
+def take_eyes(view: View, skull: Skull) -> list[Eyeball | None]:
+    """Right and left eyeball of a portrait; None where it does not show one."""
+    face = view.face
+    if face.irises is None or face.mesh is None:
+        return [None, None]
+    scale = skull.head(face.mesh).scale
+    return [
+        _take(view.image, face.mesh[:, :2], face.irises[k], list(OPENINGS[k]), CORNERS[k], scale) for k in range(2)
+    ]
+
+
+def _take(
+    image: Image, mesh: Floats, iris: Floats, opening: list[int], corners: tuple[int, int], scale: float
+) -> Eyeball | None:
+    radius = float(iris[2])
+    per_radius = 24.0
+    place = _placed(mesh[corners[1]] - mesh[corners[0]], iris[:2], radius / per_radius, radius / per_radius)
+    size = (round(2 * _WIDE * per_radius), round(2 * _HIGH * per_radius))
+    picture = cv2.warpAffine(image, place, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    back = cv2.invertAffineTransform(place)
+    lids = mesh[opening] @ back[:, :2].T + back[:, 2]
+    if np.ptp(lids[:, 1]) < _LEAST_OPEN * per_radius * 2:
+        return None
+    known = np.zeros(size[::-1], np.uint8)
+    cv2.fillPoly(known, [np.round(lids * 16).astype(np.int32)], 1, 0, 4)
+    known = cv2.erode(known, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))).astype(bool)
+    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    far = np.hypot(x - (size[0] - 1) / 2, y - (size[1] - 1) / 2) / per_radius
+    if not (known & (far < 0.9)).sum() > 0.3 * (far < 0.9).sum():
+        return None
+    # What the lids hide of the iris is what lies on its other side; of the white, what lies beside it.
+    twin, twin_known = picture[::-1, ::-1], known[::-1, ::-1]
+    iris_part = fill(np.where(known[..., None], picture, twin), (known | twin_known) & (far < 0.97))
+    white = fill(picture, known & (far > 1.15))
+    edge = np.clip((1.06 - far) / 0.12, 0, 1)[..., None]
+    made = iris_part * edge + white * (1 - edge)
+    full = np.clip(np.where(known[..., None], picture, made) + 0.5, 0, 255).astype(np.uint8)
+    full = np.asarray(np.where(known[..., None], full, cv2.GaussianBlur(full, (0, 0), 1.5)), np.uint8)
+    sizes = [(per_radius, np.ascontiguousarray(full))]
+    for _ in range(2):
+        per_radius, last = sizes[-1]
+        half = cv2.resize(last, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        sizes.append((per_radius * half.shape[1] / last.shape[1], np.asarray(half, np.uint8)))
+    return Eyeball(sizes, radius / scale)
+
+
+def _placed(along: Floats, centre: Floats, x_scale: float, y_scale: float, size: tuple[int, int] | None = None) -> Floats:
+    """The 2x3 matrix from an eyeball's pixels to the picture: turned as the eye's corners lie, its iris at `centre`."""
+    along = along / max(float(np.linalg.norm(along)), 1e-6)
+    turn = np.array([[along[0] * x_scale, -along[1] * y_scale], [along[1] * x_scale, along[0] * y_scale]], np.float32)
+    wide, high = size or (round(2 * _WIDE * 24), round(2 * _HIGH * 24))
+    middle = np.array([(wide - 1) / 2, (high - 1) / 2], np.float32)
+    return np.hstack([turn, (centre - turn @ middle)[:, None]]).astype(np.float32)
+
+
+def put_eye(
+    eyeball: Eyeball, pixels: Image, alpha: Mask, lids: Floats, along: Floats, iris: Floats, radius_px: float,
+    narrow: float, gain: Floats,
+) -> None:  # fmt: skip
+    """Draw an eyeball between the lids, in place.
+
+    `lids` [16, 2], `along` (from the eye's picture-left corner to the other), `iris` (its centre): in pixels of the
+    patch; `narrow`: how much the turn of the head narrows it; `gain` [3]: the light.
+    """
+    low, high = np.floor(lids.min(0)).astype(int) - 1, np.ceil(lids.max(0)).astype(int) + 2
+    x0, y0 = np.maximum(low, 0)
+    x1, y1 = np.minimum(high, (pixels.shape[1], pixels.shape[0]))
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return
+    corner = np.array([x0, y0], np.float32)
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillPoly(mask, [np.round((lids - corner) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    mask = cv2.blur(mask, (3, 3))
+    per_radius, picture = next((s for s in reversed(eyeball.sizes) if s[0] >= 0.8 * radius_px), eyeball.sizes[0])
+    scale = radius_px / per_radius
+    place = _placed(along, iris - corner, scale * narrow, scale, (picture.shape[1], picture.shape[0]))
+    drawn = cv2.warpAffine(picture, place, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lit = np.minimum(drawn * gain, 255)
+    part = pixels[y0:y1, x0:x1]
+    a = mask[..., None].astype(np.float32) * np.float32(1 / 255)
+    part[:] = (part + (lit - part) * a + 0.5).astype(np.uint8)
+    np.maximum(alpha[y0:y1, x0:x1], mask, out=alpha[y0:y1, x0:x1])

@@ -1,0 +1,179 @@
+"""The shape of a head without its pose: the wearer's own, learned while running, and the way to the persona's.
+
+A shape is float32 [468, 3] in the axes and centimetres of MediaPipe's canonical face, but as a picture has them: x to
+the right, y down, smaller z is nearer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from live.align import LIDS, LIPS, OVAL
+from live.frame import Floats
+
+Indices = npt.NDArray[np.int32]
+
+_FADE_CM = 3.2  # how far from the rim the persona's shape is wholly there
+_FRAMES = 150  # the wearer's shape is a mean over about so many of the last frames
+_BELIEF = 25.0  # cm^2: variance of what is a person's own, over all points
+_MOST_CM = 1.2  # no point is moved by more, whatever the net saw
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a head is in a picture: `scale` (pixels a centimetre), `turn` (3 x 3 rotation), `shift` (pixels)."""
+
+    scale: float
+    turn: Floats
+    shift: Floats
+
+    def shape(self, mesh: Floats) -> Floats:
+        """A mesh in pixels as a shape."""
+        return np.asarray((mesh - self.shift) @ self.turn / self.scale, np.float32)
+
+    def moved(self, difference: Floats) -> Floats:
+        """A difference of shapes in pixels of the picture."""
+        return np.asarray(difference @ self.turn.T * self.scale, np.float32)
+
+
+class Skull:
+    """What is known of every head: the canonical face, its rim, the parts that do not move with the face's muscles."""
+
+    def __init__(self, canonical: Floats, triangles: Indices) -> None:
+        self.canonical = (canonical * np.array([1, -1, -1], np.float32)).astype(np.float32)
+        self.mirror = _mirror(self.canonical)
+        self.from_rim_cm = _distances(self.canonical, triangles, list(OVAL))
+        self.inner = _smoothstep(self.from_rim_cm / _FADE_CM)
+        x, y = self.canonical[:, 0], self.canonical[:, 1]
+        rigid = np.ones(len(x), np.float32)
+        rigid[y > 2.2] = 0.05  # jaw, mouth
+        rigid[list(LIPS)] = 0
+        rigid[[i for pairs in LIDS for pair in pairs for i in pair]] = 0.2
+        brows = (y < -3.6) & (y > -5.4) & (np.abs(x) > 0.8)
+        rigid[brows] = 0.2
+        self._rigid = rigid / rigid.sum()
+        self._middle = self._rigid @ self.canonical
+        self._centred = (self.canonical - self._middle) * self._rigid[:, None]
+        self._spread = float((self._rigid @ (self.canonical - self._middle) ** 2).sum())
+
+    def mirrored(self, shape: Floats) -> Floats:
+        """The shape of the mirror image."""
+        return np.asarray(shape[self.mirror] * np.array([-1, 1, 1], np.float32), np.float32)
+
+    def head(self, mesh: Floats) -> Head:
+        """The similarity that brings the canonical face to the mesh (Umeyama 1991), fitted on what is rigid."""
+        middle = self._rigid @ mesh
+        u, s, vt = np.linalg.svd((mesh - middle).T @ self._centred)
+        signs = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+        turn = ((u * signs) @ vt).astype(np.float32)
+        scale = float((s * signs).sum()) / self._spread
+        return Head(scale, turn, (middle - scale * turn @ self._middle).astype(np.float32))
+
+
+class Calm:
+    """Takes the expression out of a shape: as much of it as the usual ways to move a face explain (`ways`, float32
+    [k, 468, 3], as long as one standard deviation, away from the mean calm face `calm`).
+
+    A part of what differs between people looks like an expression (a wide mouth, low brows) and would go too: `_BELIEF`
+    makes small differences count as the person's own.
+    """
+
+    def __init__(self, calm: Floats, ways: Floats) -> None:
+        self._calm, self._ways = calm, ways.reshape(len(ways), -1)
+        inverse = np.linalg.inv(self._ways @ self._ways.T / _BELIEF + np.eye(len(ways)))
+        self._read = (inverse @ self._ways / _BELIEF).astype(np.float32)
+
+    def __call__(self, shape: Floats) -> Floats:
+        much = self._read @ (shape - self._calm).reshape(-1)
+        return np.asarray(shape - (much @ self._ways).reshape(shape.shape), np.float32)
+
+
+@dataclass
+class Own:
+    """The wearer's own shape: a mean over frames, those that look at the camera with a calm mouth first."""
+
+    shape: Floats | None = None
+    opening: Floats | None = None
+    _weight: float = field(default=0.0, init=False)
+
+    def learn(self, shape: Floats, now: Floats, head: Head) -> None:
+        """Take in one frame: its shape as it is (`now`), and with the expression taken out."""
+        forward = float(head.turn[2, 2])
+        gape = float(np.linalg.norm(now[13] - now[14]))
+        weight = max(1e-3, np.clip((forward - 0.8) / 0.15, 0, 1) * np.exp(-gape / 0.4))
+        self._weight = min(self._weight + weight, float(_FRAMES))
+        opening = openings(shape)
+        if self.shape is None or self.opening is None:
+            self.shape, self.opening = shape.copy(), opening
+            return
+        share = np.float32(weight / self._weight)
+        self.shape += (shape - self.shape) * share
+        # A lid that blinks says nothing of how open the eye is: the mean follows upwards faster than downwards.
+        up = np.where(opening > self.opening, share, share * np.float32(0.3))
+        self.opening += (opening - self.opening) * up
+
+
+def openings(shape: Floats) -> Floats:
+    """Mean distance between upper and lower lid in cm, right and left eye; float32 [2]."""
+    return np.array([np.linalg.norm(shape[u] - shape[d], axis=1).mean() for u, d in _LID_ROWS], np.float32)
+
+
+def _shut(openness: Floats) -> Floats:
+    """A factor for the lids' opening that brings lids together which the net sees nearly shut (it leaves a third)."""
+    return np.asarray(np.clip((openness - 0.42) / 0.2, 0, 1), np.float32)
+
+
+_LID_ROWS = [tuple(np.array(pairs, np.int64).T) for pairs in LIDS]
+_INNER_LIPS = tuple(np.array(rows, np.int64) for rows in ((82, 13, 312, 81, 311, 80, 310, 191, 415),
+                                                           (87, 14, 317, 178, 402, 88, 318, 95, 324)))  # fmt: skip
+
+
+def towards(skull: Skull, persona: Floats, own: Own, now: Floats, strength: float) -> Floats:
+    """How far each point of the wearer's face goes towards the persona's: cm, float32 [468, 3]; 0 at the rim.
+
+    `now` is the wearer's shape in this frame. Lids keep their middle's move but change their opening by a factor,
+    and the inner lips move in pairs, so that a closed eye stays closed and a closed mouth too.
+    """
+    assert own.shape is not None and own.opening is not None, "learn() comes first"
+    step = persona - own.shape
+    step[:, 2] *= np.float32(0.5)  # the net's depth is its weakest guess
+    open_now = openings(now) / np.maximum(own.opening, 0.05)
+    factors = np.clip(openings(persona) / np.maximum(own.opening, 0.05), 0.6, 1.6) * _shut(open_now)
+    for (upper, lower), factor in zip(_LID_ROWS, factors, strict=True):
+        middle = (step[upper] + step[lower]) / 2
+        half = (now[upper] - now[lower]) * np.float32((factor - 1) / 2)
+        step[upper], step[lower] = middle + half, middle - half
+    upper, lower = _INNER_LIPS
+    step[upper] = step[lower] = (step[upper] + step[lower]) / 2
+    far = np.linalg.norm(step, axis=1, keepdims=True)
+    step *= np.minimum(1, _MOST_CM / np.maximum(far, 1e-6))
+    return np.asarray(step * (skull.inner[:, None] * np.float32(strength)), np.float32)
+
+
+def _smoothstep(x: Floats) -> Floats:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def _mirror(canonical: Floats) -> Indices:
+    """For each point the number of its twin on the other side of the face."""
+    flipped = canonical * np.array([-1, 1, 1], np.float32)
+    return np.linalg.norm(flipped[:, None] - canonical[None], axis=2).argmin(1).astype(np.int32)
+
+
+def _distances(points: Floats, triangles: Indices, start: list[int]) -> Floats:
+    """Shortest way along edges from the nearest of `start` to each point (Bellman and Ford)."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
+    far = np.full(len(points), np.inf, np.float32)
+    far[start] = 0
+    for _ in range(len(points)):
+        before = far.copy()
+        np.minimum.at(far, edges[:, 1], before[edges[:, 0]] + length)
+        np.minimum.at(far, edges[:, 0], before[edges[:, 1]] + length)
+        if np.array_equal(before, far):
+            break
+    return far
