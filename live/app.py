@@ -85,6 +85,11 @@ def _check_tree(tree: dict[str, Any]) -> None:
 
 def build(run: Run) -> Loop:
     """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
+    return loop_of(run, parts_of(run))
+
+
+def parts_of(run: Run) -> Parts:
+    """The parts for this run, nothing opened yet. Raises BadInput and NotAvailable."""
     if not run.face:
         raise BadInput("which face shall be worn?", hint="--face PICTURE, or --face sample to try")
     if not run.sinks:
@@ -96,7 +101,7 @@ def build(run: Run) -> Loop:
             raise BadInput(f"the sink {spec!r} is given twice")
         sinks[spec] = _sink(run, spec)
     face = run.face
-    parts = Parts(
+    return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
         swapper=_part(run, "swappers", run.swapper),
@@ -104,6 +109,10 @@ def build(run: Run) -> Loop:
         sinks=sinks,
         persona=lambda finder: open_persona(face, finder),
     )
+
+
+def loop_of(run: Run, parts: Parts) -> Loop:
+    """The loop that runs these parts with this run's settings. Raises BadInput."""
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
@@ -125,7 +134,7 @@ def _source(run: Run) -> Any:
     if "paced" in {f.name for f in settings.settings_of(part)}:
         more["paced"] = not run.fast
     elif run.fast:
-        raise BadInput(f"--fast is for files, not for the source {name!r}")
+        raise BadInput(f"only a file can be run as fast as it goes (--fast, bench), not the source {name!r}")
     return _part(run, "sources", name, more)
 
 

@@ -68,7 +68,7 @@ def _choose(path: Path, faces: list[Face], number: int | None) -> Face:
     if number is None and len(faces) > 1:
         raise BadInput(
             f"{path.name} shows {len(faces)} faces: which one?",
-            hint=f"count from the left: --face '{path}#1' to '{path}#{len(faces)}'",
+            hint=f"count from the left: '{path}#1' to '{path}#{len(faces)}'",
         )
     if number is not None and not 1 <= number <= len(faces):
         raise BadInput(f"{path.name} has no face #{number}: it shows {len(faces)}", hint="count from the left, from 1")
@@ -86,7 +86,7 @@ def read_picture(path: Path) -> Image:
             raise BadInput(f"{path} is larger than {_MOST_BYTES >> 20} MB", hint=expected)
         data = path.read_bytes()
     except FileNotFoundError:
-        raise BadInput(f"there is no picture {path}", hint="check the path given with --face") from None
+        raise BadInput(f"there is no picture {path}", hint="check its path") from None
     except OSError as error:
         raise BadInput(f"the picture {path} cannot be read: {error.strerror or error}", hint=expected) from None
     try:

@@ -43,7 +43,7 @@ class VideoFile:
         where = self.path
         is_url = "://" in where
         if not is_url and not Path(where).expanduser().is_file():
-            raise BadInput(f"there is no video file {where}", hint="check the path given with --source")
+            raise BadInput(f"there is no video file {where}", hint="check its path")
         name = where if is_url else str(Path(where).expanduser())
         try:
             self._container = av.open(name, timeout=10.0 if is_url else None)

@@ -204,9 +204,8 @@ def test_a_path_may_begin_at_home(clip, tmp_path, monkeypatch):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(BadInput, match=r"no video file .*gone\.mp4") as caught:
+    with pytest.raises(BadInput, match=r"no video file .*gone\.mp4"):
         VideoFile(str(tmp_path / "gone.mp4")).open()
-    assert "--source" in caught.value.hint
 
 
 def test_a_folder_is_no_video(tmp_path):
