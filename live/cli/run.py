@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from engines.errors import BadInput, LoopFailed
-from live.cli.screen import StatusLine, err
+from engines.errors import LoopFailed
+from live.cli.output import check_target, write_whole
+from live.cli.screen import StatusLine, sum_up
 
 
 def run(
@@ -50,8 +51,8 @@ def run(
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}
     loop = build(read_run(profile, set_ or [], flags))
-    if report is not None and not report.expanduser().parent.is_dir():
-        raise BadInput(f"the report {report} lies in no folder: {report.parent} does not exist")
+    if report is not None:
+        check_target(report, "the report")
 
     interrupted: list[int] = []
 
@@ -73,32 +74,7 @@ def run(
             signal.signal(number, handler)
     tree = loop.ledger.report()
     if report is not None:
-        write_report(report.expanduser(), tree)
-    _sum_up(tree)
+        write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
+    sum_up(tree)
     if failure is not None:
         raise failure
-
-
-def write_report(path: Path, tree: dict[str, Any]) -> None:
-    """Whole or not at all. Raises BadInput."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise BadInput(f"the report {path} cannot be written: {error.strerror}") from None
-
-
-def _sum_up(tree: dict[str, Any]) -> None:
-    frames, age = tree["frames"], tree["age_ms"]
-    dropped = sum(tree["dropped"].values())
-    covers = sum(tree["covers"].values())
-    err.print(
-        f"{frames['processed']} frames in {tree['seconds']:.1f} s ({frames['per_second']:.1f} a second): "
-        f"{frames['live']} live, {frames['held']} held, {covers} covers, {dropped} dropped; "
-        f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms",
-        soft_wrap=True,
-    )
-    for line, count in tree["errors"].items():
-        err.print(f"[yellow]{count} x[/] {line}", soft_wrap=True)

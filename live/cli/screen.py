@@ -1,9 +1,10 @@
-"""What the commands print with: errors in one line with a hint, the live status line."""
+"""What the commands print with: errors in one line with a hint, the live status line, the sum of a run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -22,6 +23,21 @@ def complain(error: DoppelcamError) -> None:
     err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
     if error.hint:
         err.print(f"[bold]hint:[/]  {escape(error.hint)}", soft_wrap=True)
+
+
+def sum_up(tree: dict[str, Any]) -> None:
+    """The ledger's report in one line to stderr, and a line for each kind of error."""
+    frames, age = tree["frames"], tree["age_ms"]
+    dropped = sum(tree["dropped"].values())
+    covers = sum(tree["covers"].values())
+    err.print(
+        f"{frames['processed']} frames in {tree['seconds']:.1f} s ({frames['per_second']:.1f} a second): "
+        f"{frames['live']} live, {frames['held']} held, {covers} covers, {dropped} dropped; "
+        f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms",
+        soft_wrap=True,
+    )
+    for line, count in tree["errors"].items():
+        err.print(f"[yellow]{count} x[/] {line}", soft_wrap=True)
 
 
 class StatusLine:
