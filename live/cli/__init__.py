@@ -9,6 +9,7 @@ import typer
 
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
+from live.cli import bench
 from live.cli import list as list_command
 from live.cli import run as run_command
 from live.cli.screen import complain
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command.run)
 app.command("list")(list_command.list_parts)
+app.add_typer(bench.app, name="bench")
 
 
 # Typer has brought its own copy of click since 0.24: its errors are known only as the base of the one it exports.
@@ -36,10 +38,11 @@ def _root() -> None:
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed while running, 2 cannot start with what was given, 130 Ctrl-C."""
     try:
-        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="doppelcam", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except _UsageError as error:
-        complain(BadInput(error.format_message(), hint="see doppelcam run --help, doppelcam list --help"))
+        command = error.ctx.command_path if error.ctx is not None else "doppelcam"
+        complain(BadInput(error.format_message(), hint=f"see {command} --help"))
         sys.exit(2)
     except LoopFailed as error:
         complain(error)
