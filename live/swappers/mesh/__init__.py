@@ -21,7 +21,7 @@ from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, facing, log_colours, make_atlas
 from live.swappers.mesh.detail import Detail
-from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes
+from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light
 from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
 
@@ -35,6 +35,7 @@ class _Wearer:
     own: Own = field(default_factory=Own)
     lamp: Lamp = field(default_factory=Lamp)
     detail: Detail = field(default_factory=Detail)
+    whites: list[Floats | None] = field(default_factory=lambda: [None, None])
     used: int = 0
 
 
@@ -118,7 +119,7 @@ class Mesh:
         pixels, alpha = self._draw(texture, points, seen, here.shape[:2])
         wearer.detail.compare(pixels, here)
         self._keep_mouth(pixels, alpha, here, old, points)
-        self._put_eyes(pixels, alpha, old, points, face, head, corner)
+        self._put_eyes(pixels, alpha, here, old, points, face, head, wearer)
         return Patch(pixels, alpha, left, top)
 
     def _remember(self, track: int) -> _Wearer:
@@ -164,7 +165,7 @@ class Mesh:
         return np.ascontiguousarray(drawn[..., :3], np.uint8), np.asarray(alpha, np.uint8)
 
     def _put_eyes(
-        self, pixels: Image, alpha: Mask, old: Floats, points: Floats, face: Face, head: Head, corner: Floats
+        self, pixels: Image, alpha: Mask, here: Image, old: Floats, points: Floats, face: Face, head: Head, wearer: _Wearer
     ) -> None:
         """The persona's eyes, looking where the wearer looks; where there are none, the wearer's own."""
         for k, (eyeball, opening, corners) in enumerate(zip(self._eyeballs, OPENINGS, CORNERS, strict=True)):
@@ -175,11 +176,18 @@ class Mesh:
             before, after = old[list(corners), :2], points[list(corners), :2]
             was, along = before[1] - before[0], after[1] - after[0]
             grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
-            iris = face.irises[k, :2] - corner[:2]
+            iris = face.irises[k, :2] - face.mesh[0, :2] + old[0, :2]
+            white = white_of(here, old[list(opening), :2])
+            if white is not None:
+                last = wearer.whites[k]
+                wearer.whites[k] = white if last is None else last + (white - last) * np.float32(0.05)
+            gain = self._gain_at_eyes[k]
+            if wearer.whites[k] is not None and self.light > 0:
+                gain = gain ** (1 - self.light * 0.7) * np.exp((wearer.whites[k] - eyeball.white) * self.light * 0.7)
             gaze = (iris - old[list(opening), :2].mean(0)) * np.float32(grown)
             put_eye(
                 eyeball, pixels, alpha, lids, along, lids.mean(0) + gaze, eyeball.radius_cm * head.scale,
-                max(0.5, float(head.turn[2, 2])), self._gain_at_eyes[k],
+                max(0.5, float(head.turn[2, 2])), np.clip(gain, 0.3, 2.5),
             )  # fmt: skip
 
     def _keep_mouth(self, pixels: Image, alpha: Mask, here: Image, old: Floats, points: Floats) -> None:

@@ -25,10 +25,13 @@ _LEAST_OPEN = 0.55  # an eye that is less open (in iris radii) is not worn
 
 @dataclass(frozen=True, slots=True)
 class Eyeball:
-    """`sizes`: the same picture u8 [h, w, 3] BGR at 24, 12 and 6 pixels an iris radius; `radius_cm` of the iris."""
+    """`sizes`: the same picture u8 [h, w, 3] BGR at 24, 12 and 6 pixels an iris radius; `radius_cm` of the iris;
+    `white` float32 [3]: the logarithm of the colour beside it.
+    """
 
     sizes: list[tuple[float, Image]]
     radius_cm: float
+    white: Floats
 
 
 def take_eyes(view: View, skull: Skull) -> list[Eyeball | None]:
@@ -74,7 +77,27 @@ def _take(
         per_radius, last = sizes[-1]
         half = cv2.resize(last, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         sizes.append((per_radius * half.shape[1] / last.shape[1], np.asarray(half, np.uint8)))
-    return Eyeball(sizes, radius / scale)
+    return Eyeball(sizes, radius / scale, _white(picture[known]))
+
+
+def _white(colours: Image) -> Floats:
+    """The logarithm of the mean colour of the brighter third of some pixels, u8 [n, 3]."""
+    light = colours.astype(np.float32).sum(1)
+    bright = colours[(light >= np.percentile(light, 55)) & (light <= np.percentile(light, 92))]
+    return np.log(bright.astype(np.float32).mean(0) + 4)
+
+
+def white_of(here: Image, lids: Floats) -> Floats | None:
+    """The same of the wearer's eye in a picture; None where too little of it is seen."""
+    low, high = np.floor(lids.min(0)).astype(int), np.ceil(lids.max(0)).astype(int) + 1
+    x0, y0 = np.maximum(low, 0)
+    x1, y1 = np.minimum(high, (here.shape[1], here.shape[0]))
+    if x1 - x0 < 4 or y1 - y0 < 3:
+        return None
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillPoly(mask, [np.round((lids - (x0, y0)) * 16).astype(np.int32)], 1, 0, 4)
+    seen = here[y0:y1, x0:x1][mask.astype(bool)]
+    return _white(seen) if len(seen) >= 12 else None
 
 
 def _placed(along: Floats, centre: Floats, x_scale: float, y_scale: float, size: tuple[int, int] | None = None) -> Floats:
@@ -103,7 +126,8 @@ def put_eye(
     corner = np.array([x0, y0], np.float32)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     cv2.fillPoly(mask, [np.round((lids - corner) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    mask = cv2.blur(mask, (3, 3))
+    gap_px = mask.sum() / 255 / max(1.0, float(np.linalg.norm(along)))
+    mask = cv2.convertScaleAbs(cv2.blur(mask, (3, 3)), alpha=float(np.clip(gap_px - 0.5, 0, 1)))
     per_radius, picture = next((s for s in reversed(eyeball.sizes) if s[0] >= 0.8 * radius_px), eyeball.sizes[0])
     scale = radius_px / per_radius
     place = _placed(along, iris - corner, scale * narrow, scale, (picture.shape[1], picture.shape[0]))
