@@ -61,12 +61,13 @@ def make_atlas(persona: Persona, skull: Skull, triangles: Indices, uv: Floats) -
     colour = _merge(sheets, trusts)
     skin = _skin(colour, uv)
     opacity = cv2.GaussianBlur(1 - hair * (1 - skin), (0, 0), size / 60)
-    colour = fill(colour, opacity > 0.3)  # what is not shown must not bleed into what is
+    colour = fill(colour, opacity > 0.8)  # what is not shown must not bleed into what is
     # Eyes are drawn apart (eyes.py); between lids that shut there must be skin, not a squeezed iris.
     eyes = np.zeros((size, size), np.uint8)
     for opening in (RIGHT_EYE, LEFT_EYE):
         cv2.fillPoly(eyes, [np.round((uv[list(opening)] * size - 0.5) * 16).astype(np.int32)], 1, 0, 4)
-    colour = fill(colour, eyes == 0)
+    lashes = 2 * (size // 160) + 1
+    colour = fill(colour, cv2.erode(eyes, np.ones((lashes, lashes), np.uint8)) == 0)
     full = np.dstack([colour, np.clip(opacity * 255 + 0.5, 0, 255).astype(np.uint8)])
     sizes = [np.ascontiguousarray(full)]
     while sizes[-1].shape[0] / _STEP > 24:

@@ -59,7 +59,7 @@ def _take(
         return None
     known = np.zeros(size[::-1], np.uint8)
     cv2.fillPoly(known, [np.round(lids * 16).astype(np.int32)], 1, 0, 4)
-    known = cv2.erode(known, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))).astype(bool)
+    known = cv2.erode(known, np.ones((3, 3), np.uint8)).astype(bool)
     y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
     far = np.hypot(x - (size[0] - 1) / 2, y - (size[1] - 1) / 2) / per_radius
     if not (known & (far < 0.9)).sum() > 0.3 * (far < 0.9).sum():

