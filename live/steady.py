@@ -101,31 +101,33 @@ class Steady:
         before = self._mesh
         assert before is not None
         places = _places(before, size)
-        moved = before + places @ self._motion(look, mesh, size)
+        rigid = places[_RIGID]
+        fit = np.linalg.solve(rigid.T @ rigid + _RIDGE, rigid.T)
+        by_net = fit @ (mesh - self._net)[_RIGID]
+        moved = before + places @ self._motion(look, rigid, by_net, size)
         off = mesh - moved
-        head = places @ _fit(places[_RIGID], off[_RIGID])
+        head = places @ (fit @ off[_RIGID])
         head_off = _rms(head[_RIGID]) / size
         if not head_off < _JUMP:
             return None
         takes = max(_part(seconds, self._head_s), _growing(head_off / _HEAD_OFF, 4))
         shape = off - head
-        movement = _length(shape[self._neighbours].sum(1)) / (_TOGETHER * size)
+        movement = _length(shape.take(self._neighbours, 0).sum(1)) / (_TOGETHER * size)
         self._movement = np.maximum(movement, self._movement * np.float32(np.exp(-seconds / _SETTLES_S)))
         rests = _part(seconds, self._shape_s)
         each = rests + (1 - rests) * _growing(self._movement / self._moves, 2)
         steady: Floats = (moved + takes * head + each[:, None] * shape).astype(np.float32)
         return steady
 
-    def _motion(self, look: _Look, mesh: Floats, size: float) -> Floats:
+    def _motion(self, look: _Look, rigid: Floats, by_net: Floats, size: float) -> Floats:
         """How the head moved since the last frame, [4, 3], to be multiplied with places: by flow if that is sound."""
         before, old = self._mesh, self._look
         assert before is not None
-        rigid = _places(before, size)[_RIGID]
-        by_net = _fit(rigid, (mesh - self._net)[_RIGID])
-        start = before[_RIGID, :2] * old.scale + old.shift
-        guess = (before[_RIGID, :2] + (rigid @ by_net)[:, :2]) * look.scale + look.shift
+        here = before[_RIGID, :2]
+        start = here * old.scale + old.shift
+        guess = (here + (rigid @ by_net)[:, :2]) * look.scale + look.shift
         end, found, _ = cv2.calcOpticalFlowPyrLK(old.grey, look.grey, start, guess.astype(np.float32), **_LK)
-        moves = (end - look.shift) / look.scale - before[_RIGID, :2]
+        moves = (end - look.shift) / look.scale - here
         height, width = old.grey.shape
         inside = ((start > 2) & (start < (width - 3, height - 3))).all(1)
         counts = (found.ravel() > 0) & inside & np.isfinite(moves).all(1)
@@ -170,10 +172,10 @@ def _places(mesh: Floats, size: float) -> Floats:
     return places
 
 
-def _fit(places: Floats, moves: Floats, weight: Floats | None = None) -> Floats:
-    """The affine map [4, k] that explains the moves [n, k] of these places best, in least squares with a ridge."""
-    weighted = places if weight is None else places * weight[:, None]
-    return np.linalg.solve(weighted.T @ places + _RIDGE, weighted.T @ moves).astype(np.float32)
+def _fit(places: Floats, moves: Floats, weight: Floats) -> Floats:
+    """The affine map [4, 2] that explains the moves [n, 2] of these places best, in least squares with a ridge."""
+    weighted = (places * weight[:, None]).T
+    return np.linalg.solve(weighted @ places + _RIDGE, weighted @ moves)
 
 
 def _nearest(mesh: Floats) -> npt.NDArray[np.intp]:
