@@ -255,7 +255,7 @@ class Loop:
         frame.trace.stamp("taken", self._clock())
         try:
             found = self.parts.finder.find(frame.image, self.tracks.faces)
-            frame.faces, frame.lost = self.tracks.update(found, frame.position_s)
+            frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
             frame.trace.stamp("found", self._clock())
             frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
             frame.trace.stamp("swapped", self._clock())

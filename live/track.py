@@ -1,4 +1,4 @@
-"""The same face from frame to frame: numbers the tracks, carries a missed face on for a few frames."""
+"""The same face from frame to frame: numbers the tracks, steadies them, carries a missed face on for a few frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from live.frame import Face, Floats
+from live.align import face_from_mesh
+from live.frame import Face, Floats, Image
 from live.settings import setting
+from live.steady import Steady
 
 # A face that moves faster than this part of its size in one frame of 30 a second may be anywhere when it is missed.
 _CALM = 0.15 * 30
@@ -23,18 +25,24 @@ class Tracks:
     linger_ms: float = setting(
         500, "how long a face that is not found is held to be still there", low=0, high=5000, step=50
     )
+    steady: float = setting(
+        1.0, "how calm the points are held; 0: just as the finder gives them", low=0, high=1, step=0.1
+    )
 
     faces: list[Face] = field(default_factory=list, init=False)
-    """What to look for in the next frame: all faces of the last one, those that are being missed among them."""
+    """What to look for in the next frame: all faces of the last one, those that are being missed among them.
+    They are the steady ones: they are at least as near, and keep the finder's crop still, which calms its net."""
 
     _found: dict[int, _Found] = field(default_factory=dict, init=False)
+    _steady: dict[int, Steady] = field(default_factory=dict, init=False)
     _next: int = field(default=1, init=False)
 
-    def update(self, found: list[Face], position_s: float) -> tuple[list[Face], int]:
+    def update(self, found: list[Face], position_s: float, image: Image | None = None) -> tuple[list[Face], int]:
         """Take in what the finder found; answer the faces to swap now, and how many are lost from sight.
 
         A missed face moves on with its last speed and is swapped there for `coast_ms`, unless it moved fast. After
         that it counts as lost until it is found again or `linger_ms` have passed. `position_s` is the frame's time.
+        With the `image` that they were found in, meshes are steadied (`live/steady.py`).
         """
         gone = dict(self._found)
         for face in found:
@@ -43,6 +51,8 @@ class Tracks:
             if face.track not in self._found:
                 face.track = self._again(face, gone)
                 gone.pop(face.track, None)
+        if image is not None and self.steady > 0:
+            found = [self._steadied(face, position_s, image) for face in found]
         coasting = []
         for track, last in gone.items():
             missing_s = position_s - last.at_s
@@ -51,10 +61,17 @@ class Tracks:
                 coasting.append(last.moved_on(missing_s))
             elif not 0 <= missing_s < self.linger_ms / 1000:
                 del self._found[track]
+                self._steady.pop(track, None)
         for face in found:
             self._found[face.track] = _Found.since(self._found.get(face.track), face, position_s)
         self.faces = found + coasting
         return self.faces, len(self._found) - len(self.faces)
+
+    def _steadied(self, face: Face, position_s: float, image: Image) -> Face:
+        if face.mesh is None:
+            return face
+        steady = self._steady.setdefault(face.track, Steady(self.steady))
+        return face_from_mesh(steady.update(image, face.mesh, position_s), face.score, face.track)
 
     def _again(self, face: Face, gone: dict[int, _Found]) -> int:
         """The number for a newly detected face: that of a face that has just gone near it, else a new one."""
