@@ -26,6 +26,21 @@ GEOMETRY = slice(3737848, 3757224)  # geometry_pipeline_metadata_landmarks.binar
 GEOMETRY_SHA256 = "bdbcda96dfcb7da883da124aaa2c55dee49770d934f0fcc71747f8c21bdc75b4"
 GEOMETRY_SOURCE = "npm @mediapipe/face_mesh 0.4.1657299874, geometry_pipeline_metadata_landmarks.binarypb"
 
+# The iris net's 71 points as points of the mesh: both lids' edges, then wider and wider rows around them up to the
+# brow. Each row runs from the temple to the nose, below and then above; the rows above leave out the corners.
+RIGHT_EYE = (
+    33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173,
+    130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190,
+    226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189,
+    35, 124, 46, 53, 52, 65, 143, 111, 117, 118, 119, 120, 121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193,
+)  # fmt: skip
+LEFT_EYE = (
+    263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398,
+    359, 255, 339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414,
+    446, 261, 448, 449, 450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413,
+    265, 353, 276, 283, 282, 295, 372, 340, 346, 347, 348, 349, 350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Net:
@@ -63,6 +78,24 @@ NETS = (
         ImageInput(mean=0, scale=255),
         {"points": (468, 3), "presence": (1,)},
         {"image_size": 192, "colour": "BGR", "points": 468, "crop_scale": 1.5, "topology": "topology.npz"},
+    ),
+    Net(
+        "iris",
+        "mediapipe_iris",
+        "iris_landmark/iris_landmark.tflite",
+        "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+        ImageInput(mean=0, scale=255),
+        {"eye": (71, 3), "iris": (5, 3)},
+        {
+            "image_size": 64,
+            "colour": "BGR",
+            "crop_scale": 2.3,  # the crop's side in distances between the eye's corners, which lie level in it
+            "crop_eye": "right",  # the person's own; crops of the left eye go in mirrored
+            "corners": {"right": [33, 133], "left": [263, 362]},  # points of the mesh: at the temple, at the nose
+            "lids": [*range(9), *range(15, 8, -1)],  # of the 71 points, as a closed polygon
+            "iris": ["centre", "nose_side", "top", "temple_side", "bottom"],
+            "mesh_points": {"right": list(RIGHT_EYE), "left": list(LEFT_EYE)},
+        },
     ),
 )
 

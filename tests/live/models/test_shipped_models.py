@@ -7,11 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 import live
 from engines.card import ModelCard, read_card
+from live.align import LEFT_EYE, RIGHT_EYE, cut, square
+from live.personas import SAMPLE_PORTRAITS
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -42,7 +45,7 @@ def test_a_card_vouches_for_every_file_beside_it(folder: Path) -> None:
 
 
 def test_the_shipped_nets_are_these() -> None:
-    assert [folder.name for folder in FOLDERS] == ["face_detector", "face_mesh"]
+    assert [folder.name for folder in FOLDERS] == ["face_detector", "face_mesh", "iris"]
     assert "Apache License" in (MODELS / "LICENSE-mediapipe").read_text()
 
 
@@ -67,6 +70,51 @@ def test_the_mesh_says_that_a_flat_picture_holds_no_face(level: int) -> None:
     points, presence = net.run(["points", "presence"], {"image": np.full((size, size, 3), level, np.uint8)})
     assert np.isfinite(points).all()
     assert presence[0] < -3
+
+
+@pytest.mark.parametrize("eye", ["right", "left"])
+def test_the_iris_net_sees_the_eye_where_the_mesh_sees_it(finder: Any, eye: str) -> None:
+    """On every portrait, with the crop that the card tells of."""
+    card = read_card(MODELS / "iris")
+    net, size, facts = session(card), card.facts["image_size"], card.facts
+    assert signature(net.get_inputs()) == {"image": ("tensor(uint8)", [size, size, 3])}
+    assert signature(net.get_outputs()) == {"eye": ("tensor(float)", [71, 3]), "iris": ("tensor(float)", [5, 3])}
+    for path in sorted(SAMPLE_PORTRAITS.glob("*.jpg")):
+        picture = cv2.imread(str(path))
+        mesh = finder.find(picture, [])[0].mesh[:, :2]
+        low, high = sorted(facts["corners"][eye], key=lambda corner: mesh[corner, 0])
+        across = mesh[high] - mesh[low]
+        width = float(np.linalg.norm(across))
+        angle = float(np.arctan2(across[1], across[0]))
+        matrix = square((mesh[low] + mesh[high]) / 2, facts["crop_scale"] * width, angle, size)
+        if eye != facts["crop_eye"]:
+            matrix[0] = [0, 0, size - 1] - matrix[0]
+        points, iris = net.run(["eye", "iris"], {"image": cut(picture, matrix, size)})
+        wanted = mesh[facts["mesh_points"][eye]] @ matrix[:, :2].T + matrix[:, 2]
+        eye_px = size / facts["crop_scale"]
+        off = np.linalg.norm(points[:, :2] - wanted, axis=1) / eye_px
+        assert off[:16].mean() < 0.12, path.name
+        assert off.mean() < 0.15, path.name
+        lids = points[facts["lids"], :2].astype(np.float32)
+        assert cv2.pointPolygonTest(lids, tuple(map(float, iris[0, :2])), False) > 0, path.name
+        spokes = dict(zip(facts["iris"][1:], iris[1:, :2] - iris[0, :2], strict=True))
+        radius = np.linalg.norm([*spokes.values()], axis=1)
+        assert radius.max() < 1.25 * radius.min(), path.name
+        assert 0.15 < radius.mean() / eye_px < 0.3, path.name
+        assert spokes["nose_side"][0] > 0.9 * radius[0] and spokes["temple_side"][0] < -0.9 * radius[2]
+        assert spokes["top"][1] < -0.9 * radius[1] and spokes["bottom"][1] > 0.9 * radius[3]
+
+
+def test_the_iris_nets_points_of_both_eyes_are_mirror_images() -> None:
+    facts = read_card(MODELS / "iris").facts
+    with np.load(MODELS / "face_mesh" / "topology.npz") as topology:
+        canonical = topology["canonical"]
+    right, left = facts["mesh_points"]["right"], facts["mesh_points"]["left"]
+    assert len(set(right)) == len(set(left)) == 71
+    np.testing.assert_allclose(canonical[right] * [-1, 1, 1], canonical[left], atol=0.02)
+    assert [right[0], right[8], left[0], left[8]] == facts["corners"]["right"] + facts["corners"]["left"]
+    assert [right[i] for i in facts["lids"]] == list(RIGHT_EYE)
+    assert [left[i] for i in facts["lids"]] == list(LEFT_EYE)
 
 
 def test_the_topology_is_one_disc_bounded_by_the_face_oval() -> None:
