@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from live.align import face_from_mesh
+from live.align import LEFT_EYE, RIGHT_EYE, face_from_mesh
 from live.frame import Face, Floats, Image
 from live.settings import setting
 from live.steady import Steady
@@ -71,7 +71,12 @@ class Tracks:
         if face.mesh is None:
             return face
         steady = self._steady.setdefault(face.track, Steady(self.steady))
-        return face_from_mesh(steady.update(image, face.mesh, position_s), face.score, face.track)
+        mesh = steady.update(image, face.mesh, position_s)
+        irises = face.irises
+        if irises is not None:  # they stay where they are between the lids
+            moved = [(mesh - face.mesh)[list(eye), :2].mean(0) for eye in (RIGHT_EYE, LEFT_EYE)]
+            irises = irises + np.pad(np.array(moved, np.float32), ((0, 0), (0, 1)))
+        return replace(face_from_mesh(mesh, face.score, face.track), irises=irises)
 
     def _again(self, face: Face, gone: dict[int, _Found]) -> int:
         """The number for a newly detected face: that of a face that has just gone near it, else a new one."""

@@ -28,6 +28,8 @@ _RIGHT, _LEFT = [33, 133], [362, 263]  # corners of the eyes, from the picture's
 # The iris net's first 16 points in the mesh's numbers.
 _RIGHT_LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173]
 _LEFT_LIDS = [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]
+# These nets count from the corner of the first pixel, doppelcam from its centre.
+_CORNER = np.array([0.5, 0.5, 0], np.float32)
 _LOOKS = 4  # at most so many looks of the mesh net for one face in one frame
 _OFF = 0.06  # how far off the middle a face may lie in its crop, as part of the crop's side
 # The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
@@ -102,11 +104,12 @@ class MediapipeMesh:
             crop = cut(image, matrix, _EYE_PX)
             answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
             points = np.concatenate([answer["iris"], answer["eye"][: len(lids)]])
+            points = points - _CORNER
             if mirrored:  # the net knows right eyes only
                 points[:, 0] = _EYE_PX - 1 - points[:, 0]
             if not np.isfinite(points).all():
                 return face
-            radius = float(np.linalg.norm(points[1:5, :2] - points[0, :2], axis=1).mean()) * side / _EYE_PX
+            radius = float(np.linalg.norm((points[1:5] - points[0])[:, :2], axis=1).mean()) * side / _EYE_PX
             points = back(points, matrix)
             mesh[lids, :2] = points[5:, :2]
             irises.append([*points[0, :2], radius])
@@ -192,7 +195,7 @@ class MediapipeMesh:
         points = answer["points"]
         if not presence >= self.presence or not np.isfinite(points).all():
             return None
-        mesh = back(points, matrix)
+        mesh = back(points - _CORNER, matrix)
         x0, y0 = mesh[:, :2].min(0)
         x1, y1 = mesh[:, :2].max(0)
         height, width = image.shape[:2]
