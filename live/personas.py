@@ -1,4 +1,4 @@
-"""Whose face is worn: opens a portrait, finds the face in it, refuses what cannot be worn with a reason."""
+"""Whose face is worn: opens portraits, finds the face in them, refuses what cannot be worn with a reason."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _MOST_BYTES = 64 << 20
 _MOST_PIXELS = 64_000_000
 _LONG_SIDE_PX = 2048
 _SMALLEST_FACE_PX = 48
+_MOST_VIEWS = 12
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def sample_names() -> list[str]:
@@ -28,11 +30,25 @@ def sample_names() -> list[str]:
 
 
 def open_persona(spec: str, finder: Finder) -> Persona:
-    """The persona named by `spec`: a picture's path, `path#2` for its second face from the left, `sample[:name]`.
+    """The persona named by `spec`: a picture's path, `path#2` for its second face from the left, `sample[:name]`, or a
+    folder of pictures of one person (straight, turned, smiling), which fill what a single one does not show.
 
     `finder` is an opened finder. Raises BadInput.
     """
     path, number = _locate(spec)
+    if not path.is_dir():
+        return Persona(path.stem, (_open_view(path, number, finder),))
+    pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not 1 <= len(pictures) <= _MOST_VIEWS:
+        raise BadInput(
+            f"the folder {path} holds {len(pictures)} pictures",
+            hint=f"expected 1 to {_MOST_VIEWS} pictures of one person ({', '.join(_SUFFIXES)})",
+        )
+    views = [_open_view(picture, None, finder) for picture in pictures]
+    return Persona(path.resolve().name, tuple(sorted(views, key=lambda view: abs(view.face.pose[0]))))
+
+
+def _open_view(path: Path, number: int | None, finder: Finder) -> View:
     image = read_picture(path)
     faces = sorted(finder.find(image, []), key=lambda face: face.box[0])
     face = _choose(path, faces, number)
@@ -42,7 +58,7 @@ def open_persona(spec: str, finder: Finder) -> Persona:
             f"the face in {path.name} is only {x1 - x0:.0f} x {y1 - y0:.0f} pixels",
             hint=f"take a picture in which the face is at least {_SMALLEST_FACE_PX} pixels wide, better 300",
         )
-    return Persona(path.stem, (View(image, face),))
+    return View(image, face)
 
 
 def _locate(spec: str) -> tuple[Path, int | None]:

@@ -25,6 +25,7 @@ from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_ey
 from live.swappers.mesh.light import GRID_PX, Lamp, Light
 from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
 
+_TURNED, _TURNS_AWAY = 46, 12  # degrees of the mesh's yaw, which stays below a head's: 60 to 90 in truth
 _MODELS = Path(__file__).parents[2] / "models"
 
 
@@ -86,7 +87,7 @@ class Mesh:
 
     def wear(self, persona: Persona) -> None:
         self._atlas = make_atlas(persona, self._skull, self._triangles, self._uv)
-        self._eyeballs = take_eyes(persona.views[0], self._skull)
+        self._eyeballs = take_eyes(persona.views, self._skull)
         self._persona = self._calm(self._atlas.shape)
         self._wearers = {}
 
@@ -120,6 +121,10 @@ class Mesh:
         wearer.detail.compare(pixels, here)
         self._keep_mouth(pixels, alpha, here, old, points)
         self._put_eyes(pixels, alpha, here, old, points, face, head, wearer)
+        turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
+        vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
+        if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one
+            pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.3 + vague * 0.06 * face_px(face)), np.uint8)
         return Patch(pixels, alpha, left, top)
 
     def _remember(self, track: int) -> _Wearer:

@@ -42,18 +42,20 @@ class Atlas:
 
 def make_atlas(persona: Persona, skull: Skull, triangles: Indices, uv: Floats) -> Atlas:
     """Unfold all views of `persona`. Raises ValueError when a view has no mesh."""
-    views = [view for view in persona.views]
+    views = persona.views
     if any(view.face.mesh is None for view in views):
         raise ValueError("the mesh swap needs a finder that gives a mesh")
     px = max(face_px(view.face) for view in views)
     size = int(np.clip(1.3 * px, _SMALLEST_PX, _LARGEST_PX))
     hair = _may_be_hair(skull, triangles, uv, size)
     sheets, trusts, shapes = [], [], []
-    for view in views:
+    for n, view in enumerate(views):
         for mirrored in (False, True):
             sheet, trust = _unfold(view.image, view.face, skull, triangles, uv, size, mirrored)
             sheets.append(sheet)
-            trusts.append(trust * (1 - 0.6 * hair * (1 - _skin(sheet, uv))))
+            # Another portrait serves where it shows clearly more; two at once would make a soft face of both.
+            trust = trust * (1 - 0.6 * hair * (1 - _skin(sheet, uv))) - 0.2 * mirrored - 0.25 * (n > 0)
+            trusts.append(np.clip(trust, 0.004, 1).astype(np.float32))
         mesh = view.face.mesh
         assert mesh is not None
         shape = skull.head(mesh).shape(mesh)
@@ -132,8 +134,6 @@ def _unfold(
     map_x, map_y, depth = (np.empty((size, size), np.float32) for _ in range(3))
     alpha = np.empty((size, size), np.uint8)
     trust = np.clip((seen - 0.05) / 0.9, 0.02, 1).astype(np.float32)
-    if mirrored:
-        trust = np.clip(trust - 0.2, 0.004, 1)  # only where the face itself shows clearly less
     flat = np.hstack([uv * size - 0.5, np.zeros((len(uv), 1))]).astype(np.float32)
     draw_mesh(flat, triangles, np.ascontiguousarray(mesh[:, :2], np.float32), trust, map_x, map_y, alpha, depth)
     # A picture much larger than the atlas is made smaller first, or fetching from it would sparkle.

@@ -34,15 +34,18 @@ class Eyeball:
     white: Floats
 
 
-def take_eyes(view: View, skull: Skull) -> list[Eyeball | None]:
-    """Right and left eyeball of a portrait; None where it does not show one."""
-    face = view.face
-    if face.irises is None or face.mesh is None:
-        return [None, None]
-    scale = skull.head(face.mesh).scale
-    return [
-        _take(view.image, face.mesh[:, :2], face.irises[k], list(OPENINGS[k]), CORNERS[k], scale) for k in range(2)
-    ]
+def take_eyes(views: tuple[View, ...], skull: Skull) -> list[Eyeball | None]:
+    """Right and left eyeball, each from the first portrait that shows it well; None where none does."""
+    eyes: list[Eyeball | None] = [None, None]
+    for view in views:
+        face = view.face
+        if face.irises is None or face.mesh is None:
+            continue
+        scale = skull.head(face.mesh).scale
+        for k in range(2):
+            if eyes[k] is None:
+                eyes[k] = _take(view.image, face.mesh[:, :2], face.irises[k], list(OPENINGS[k]), CORNERS[k], scale)
+    return eyes
 
 
 def _take(

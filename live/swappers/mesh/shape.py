@@ -121,9 +121,14 @@ def openings(shape: Floats) -> Floats:
     return np.array([np.linalg.norm(shape[u] - shape[d], axis=1).mean() for u, d in _LID_ROWS], np.float32)
 
 
-def _shut(openness: Floats) -> Floats:
-    """A factor for the lids' opening that brings lids together which the net sees nearly shut (it leaves a third)."""
-    return np.asarray(np.clip((openness - 0.42) / 0.2, 0, 1), np.float32)
+def _lids(now: Floats, own: Floats, persona: Floats) -> Floats:
+    """By what the lids' openings (cm) change: the persona's difference is added while the eye is open, so that lids
+    move as far as the wearer's, and lids that the net sees nearly shut (it leaves a third) come together.
+    """
+    q = now / np.maximum(own, 0.05)
+    differs = np.clip(persona - own, -0.4 * own, 0.5 * own) * _smoothstep((q - 0.42) / 0.4)
+    shut = np.clip((q - 0.42) / 0.2, 0, 1)
+    return np.asarray(np.maximum(now * shut + differs, 0) / np.maximum(now, 1e-3), np.float32)
 
 
 _LID_ROWS = [tuple(np.array(pairs, np.int64).T) for pairs in LIDS]
@@ -134,14 +139,12 @@ _INNER_LIPS = tuple(np.array(rows, np.int64) for rows in ((82, 13, 312, 81, 311,
 def towards(skull: Skull, persona: Floats, own: Own, now: Floats, strength: float) -> Floats:
     """How far each point of the wearer's face goes towards the persona's: cm, float32 [468, 3]; 0 at the rim.
 
-    `now` is the wearer's shape in this frame. Lids keep their middle's move but change their opening by a factor,
-    and the inner lips move in pairs, so that a closed eye stays closed and a closed mouth too.
+    `now` is the wearer's shape in this frame. Lids change their opening apart from where they are, and the inner lips move in pairs, so that a closed eye stays closed and a closed mouth too.
     """
     assert own.shape is not None and own.opening is not None, "learn() comes first"
     step = persona - own.shape
     step[:, 2] *= np.float32(0.5)  # the net's depth is its weakest guess
-    open_now = openings(now) / np.maximum(own.opening, 0.05)
-    factors = np.clip(openings(persona) / np.maximum(own.opening, 0.05), 0.6, 1.6) * _shut(open_now)
+    factors = _lids(openings(now), own.opening, openings(persona))
     for (upper, lower), factor in zip(_LID_ROWS, factors, strict=True):
         middle = (step[upper] + step[lower]) / 2
         half = (now[upper] - now[lower]) * np.float32((factor - 1) / 2)
