@@ -78,13 +78,15 @@ class Face:
 class Patch:
     """A new face for the rectangle of the frame whose top left pixel is (x, y). It belongs to whoever gets it.
 
-    `pixels` u8 [h, w, 3] BGR, `alpha` u8 [h, w]. It lies wholly inside the frame.
+    `pixels` u8 [h, w, 3] BGR, `alpha` u8 [h, w]. It lies wholly inside the frame. `hidden` u8 [h, w]: 255 where
+    something lies in front of the face, so that alpha is 0 there on purpose; None: nowhere.
     """
 
     pixels: Image
     alpha: Mask
     x: int
     y: int
+    hidden: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
     """Does the patch replace the face in this picture?
 
     True when the patch is well formed and its alpha is above one half at three quarters of the face's core points
-    that lie inside the picture.
+    that lie inside the picture. Points that the patch says are hidden behind something need no new face, but a third
+    of all must be covered even so: a patch that calls the whole face hidden is not believed.
     """
     height, width = image.shape[:2]
     rows, columns = patch.alpha.shape[:2]
@@ -108,6 +109,7 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
         or patch.alpha.shape != (rows, columns)
         or patch.pixels.dtype != np.uint8
         or patch.alpha.dtype != np.uint8
+        or (patch.hidden is not None and (patch.hidden.shape != (rows, columns) or patch.hidden.dtype != np.uint8))
         or not (0 <= patch.x <= width - columns and 0 <= patch.y <= height - rows)
     ):
         return False
@@ -118,5 +120,8 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     x, y = x[inside] - patch.x, y[inside] - patch.y
     hit = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
-    covered = int((patch.alpha[y[hit], x[hit]] > 127).sum())
-    return covered * 4 >= 3 * int(inside.sum())
+    x, y = x[hit], y[hit]
+    covers = patch.alpha[y, x] > 127
+    excused = 0 if patch.hidden is None else int((~covers & (patch.hidden[y, x] > 127)).sum())
+    covered, needed = int(covers.sum()), int(inside.sum())
+    return covered * 4 >= 3 * (needed - excused) and covered * 3 >= needed

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from engines.card import read_card
 from live.align import INNER_LIPS, OVAL
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
+from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
-from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, facing, log_colours, make_atlas
+from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, facing, log_colours, make_atlas, sample
 from live.swappers.mesh.detail import Detail
 from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light
@@ -50,6 +51,8 @@ class Mesh:
         0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05
     )
 
+    front: bool = setting(True, "hands and things in front of the face stay in front")
+
     _triangles: npt.NDArray[np.int32] = field(init=False, repr=False)
     _uv: Floats = field(init=False, repr=False)
     _skull: Skull = field(init=False, repr=False)
@@ -61,6 +64,7 @@ class Mesh:
     _persona: Floats = field(init=False, repr=False)
     _wearers: dict[int, _Wearer] = field(default_factory=dict, init=False, repr=False)
     _gain_at_eyes: Floats = field(default_factory=lambda: np.ones((2, 3), np.float32), init=False, repr=False)
+    _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _frames: int = field(default=0, init=False)
 
     def open(self) -> None:
@@ -73,6 +77,8 @@ class Mesh:
             self._calm = Calm(expressions["calm"], expressions["ways"])
         self._light = Light(self._skull, normals_of(self._skull.canonical, self._triangles), self._uv)
         self._rim = rim_weight(len(self._uv))
+        if self.front:
+            self._occlusion.open()
         self._wearers = {}
         # Loads the compiled code now, not in the first frame.
         flat = np.zeros((4, 4), np.float32)
@@ -82,6 +88,7 @@ class Mesh:
         )  # fmt: skip
 
     def close(self) -> None:
+        self._occlusion.close()
         self._atlas = None
         self._wearers = {}
 
@@ -113,11 +120,16 @@ class Mesh:
         here = image[top:bottom, left:right]
         corner = np.array([left, top, 0], np.float32)
         old, points = face.mesh - corner, np.ascontiguousarray(new - corner, np.float32)
-        seen = facing(face.mesh, self._triangles)
+        hidden = self._occlusion.see(image, face, (left, top, right, bottom)).mask if self.front else None
+        if hidden is not None and not hidden.any():
+            hidden = None
+        seen = np.clip(facing(face.mesh, self._triangles) * 1.5 - 0.2, 0, 1)
+        if hidden is not None:
+            seen *= 1 - sample(hidden, old[:, :2]) / 255
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
         if self.light > 0:
             texture = self._lit(texture, here, old, seen, wearer)
-        pixels, alpha = self._draw(texture, points, seen, here.shape[:2])
+        pixels, alpha = self._draw(texture, points, here.shape[:2])
         wearer.detail.compare(pixels, here)
         self._keep_mouth(pixels, alpha, here, old, points)
         self._put_eyes(pixels, alpha, here, old, points, face, head, wearer)
@@ -125,7 +137,9 @@ class Mesh:
         vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one
             pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.3 + vague * 0.06 * face_px(face)), np.uint8)
-        return Patch(pixels, alpha, left, top)
+        if hidden is not None:
+            alpha = np.asarray(cv2.multiply(alpha, 255 - hidden, scale=1 / 255), np.uint8)
+        return Patch(pixels, alpha, left, top, hidden)
 
     def _remember(self, track: int) -> _Wearer:
         """The memory of this track; what was not used for long is forgotten."""
@@ -146,7 +160,7 @@ class Mesh:
         colours = log_colours(small, at)
         gain = self._light.gain(
             colours,
-            np.clip(seen * 1.5 - 0.2, 0, 1) * inside,
+            seen * inside,
             self._atlas.colours,
             self._atlas.skin,
             wearer.lamp,
@@ -159,7 +173,7 @@ class Mesh:
         gain = cv2.resize(np.dstack([gain, np.ones(gain.shape[:2], np.float32)]), (n, n), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.multiply(texture, gain, dtype=cv2.CV_8U), np.uint8)
 
-    def _draw(self, texture: Image, points: Floats, seen: Floats, shape: tuple[int, ...]) -> tuple[Image, Mask]:
+    def _draw(self, texture: Image, points: Floats, shape: tuple[int, ...]) -> tuple[Image, Mask]:
         rows, columns = shape[:2]
         map_x, map_y, depth = (np.empty((rows, columns), np.float32) for _ in range(3))
         alpha = np.empty((rows, columns), np.uint8)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from live.align import BROWS, LEFT_EYE, LIPS, RIGHT_EYE
-from live.frame import Face, Floats, Image, Persona
+from live.frame import Face, Floats, Image, Mask, Persona
 from live.raster import draw_mesh
 from live.swappers.mesh.shape import Indices, Skull
 
@@ -79,7 +79,7 @@ def make_atlas(persona: Persona, skull: Skull, triangles: Indices, uv: Floats) -
     return Atlas(
         sizes,
         log_colours(small, uv * COLOUR_PX - 0.5),
-        _at(skin, uv * size - 0.5),
+        sample(skin, uv * size - 0.5),
         np.mean(shapes, axis=0).astype(np.float32),
     )
 
@@ -93,10 +93,10 @@ def face_px(face: Face) -> float:
 def log_colours(small: Image | Floats, at: Floats) -> Floats:
     """The logarithm of a picture's smoothed colours at points in its pixels: float32 [n, 3]."""
     soft = cv2.GaussianBlur(small, (0, 0), 1.2)
-    return np.log(_at(soft.astype(np.float32), at) + 4.0)
+    return np.log(sample(soft.astype(np.float32), at) + 4.0)
 
 
-def _at(picture: Floats, at: Floats) -> Floats:
+def sample(picture: Floats | Mask, at: Floats) -> Floats:
     """`picture` at points in its pixels, between pixels in a straight line."""
     found = cv2.remap(
         picture, at[None].astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -185,7 +185,7 @@ def _skin(colour: Image, uv: Floats) -> Floats:
     """How much each texel looks like this face's own cheeks, nose and brow middle: float32 [n, n], 0..1."""
     soft = cv2.GaussianBlur(colour, (0, 0), colour.shape[0] / 200).astype(np.float32)
     logs = np.log(soft + 6)
-    plain = _at(logs, uv[list(_PLAIN)] * colour.shape[0] - 0.5)
+    plain = sample(logs, uv[list(_PLAIN)] * colour.shape[0] - 0.5)
     middle = np.median(plain, 0)
     d = logs - middle
     light = d.mean(2)

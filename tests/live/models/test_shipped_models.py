@@ -36,7 +36,7 @@ def signature(tensors: Any) -> dict[str, tuple[str, list[int]]]:
 def test_a_card_vouches_for_every_file_beside_it(folder: Path) -> None:
     card = read_card(folder)
     assert card.name == folder.name
-    assert card.licence == "Apache-2.0"
+    assert card.licence == ("MIT" if folder.name == "occlusion" else "Apache-2.0")
     assert card.commercial_use
     assert set(card.sha256) == {path.name for path in folder.iterdir() if path.suffix in (".onnx", ".npz")}
     for name, wanted in card.sha256.items():
@@ -45,7 +45,7 @@ def test_a_card_vouches_for_every_file_beside_it(folder: Path) -> None:
 
 
 def test_the_shipped_nets_are_these() -> None:
-    assert [folder.name for folder in FOLDERS] == ["face_detector", "face_mesh", "iris"]
+    assert [folder.name for folder in FOLDERS] == ["face_detector", "face_mesh", "iris", "occlusion"]
     assert "Apache License" in (MODELS / "LICENSE-mediapipe").read_text()
 
 
@@ -115,6 +115,18 @@ def test_the_iris_nets_points_of_both_eyes_are_mirror_images() -> None:
     assert [right[0], right[8], left[0], left[8]] == facts["corners"]["right"] + facts["corners"]["left"]
     assert [right[i] for i in facts["lids"]] == list(RIGHT_EYE)
     assert [left[i] for i in facts["lids"]] == list(LEFT_EYE)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_the_occlusion_net_answers_flat_pictures_with_probabilities(level: int) -> None:
+    card = read_card(MODELS / "occlusion")
+    net, size, mask = session(card), card.facts["image_size"], card.facts["mask_size"]
+    assert signature(net.get_inputs()) == {"image": ("tensor(uint8)", [size, size, 3])}
+    assert signature(net.get_outputs()) == {"hidden": ("tensor(float)", [mask, mask])}
+    (hidden,) = net.run(["hidden"], {"image": np.full((size, size, 3), level, np.uint8)})
+    assert np.isfinite(hidden).all()
+    assert 0 <= hidden.min() <= hidden.max() <= 1
+    assert (MODELS / "occlusion" / "occlusion.onnx").stat().st_size < 1_000_000
 
 
 def test_the_topology_is_one_disc_bounded_by_the_face_oval() -> None:

@@ -1,0 +1,210 @@
+"""Sees what lies in front of a face (hands, microphones, cups, hair), so that it can stay in front of the new one.
+
+A small net looks at the face in a crop with level eyes and says for each place whether something is in front. A false
+alarm would show the wearer, a miss only draws the new face over a hand: what the net says is believed slowly, forgotten
+fast, and must be sure somewhere before it counts at all. Beard, glasses and tongue belong to the face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.card import read_card
+from engines.engine import Engine
+from engines.store import open_engine
+from live.align import OVAL, crop_around
+from live.frame import Face, Floats, Image, Mask
+from live.settings import setting
+
+_MODELS = Path(__file__).parent / "models"
+_RISE, _FALL = 0.6, 0.8  # how far the belief moves to what the net says, up and down
+_SURE, _LIKELY = 0.75, 0.4  # a region counts if it is sure somewhere, and reaches as far as it is likely
+_LEAST = 0.012  # part of the face below which a region does not count
+_WORK_PX = 128  # edges are looked for in a picture of at most this side
+_TURNED = 38  # degrees of yaw beyond which the net was taught nothing, and the mesh is rough
+_FORGET = 60  # looks at other faces after which a face that was not seen is forgotten
+
+
+@dataclass(slots=True)
+class Front:
+    """What is in front of one face. `mask` u8 [h, w], 255: something is in front; it belongs to whoever gets it.
+
+    `hidden` is the part 0..1 of the face that is said to be hidden. Where so much is hidden, or the face is so far
+    turned, that the answer is not to be `trusted`, the mask is empty: the new face is drawn over everything.
+    """
+
+    mask: Mask
+    hidden: float
+    trusted: bool
+
+
+@dataclass(slots=True)
+class _Belief:
+    """What is believed of one track: `likely` float32 [n, n] in the net's crop, when it was last seen and asked for."""
+
+    likely: Floats
+    seen: int
+    since_look: int = 0
+
+
+@dataclass
+class Occlusion:
+    """Opened, used and closed on one thread. The finder must give a mesh: without one nothing is in front."""
+
+    every: int = setting(2, "frames between two looks of the net while nothing is in front", low=1, high=10)
+    most: float = setting(
+        0.6, "if more than this part of the face seems hidden, the mask is not trusted", low=0.1, high=1, step=0.05
+    )
+    runtime: str = setting("onnx_runtime", "what runs the net")
+    threads: int = setting(1, "threads of the net", low=1, high=16)
+
+    _net: Engine | None = field(default=None, init=False, repr=False)
+    _size: int = field(default=0, init=False, repr=False)
+    _zoom: float = field(default=0.0, init=False, repr=False)
+    _beliefs: dict[int, _Belief] = field(default_factory=dict, init=False, repr=False)
+    _calls: int = field(default=0, init=False, repr=False)
+
+    def open(self) -> None:
+        card = read_card(_MODELS / "occlusion")
+        self._size, self._zoom = int(card.facts["image_size"]), float(card.facts["crop_scale"])
+        self._net = open_engine(card, self.runtime, self.threads)
+
+    def close(self) -> None:
+        if self._net is not None:
+            self._net.close()
+        self._net = None
+        self._beliefs = {}
+
+    def see(self, image: Image, face: Face, rect: tuple[int, int, int, int]) -> Front:
+        """What is in front of `face`, for the rectangle x0, y0, x1, y1 of the frame (inside it; ends excluded).
+
+        Call it once a frame for each face: faces with a track number are remembered from frame to frame.
+        """
+        x0, y0, x1, y1 = rect
+        if not (0 <= x0 < x1 <= image.shape[1] and 0 <= y0 < y1 <= image.shape[0]):
+            raise ValueError(f"the rectangle {rect} is not inside a picture of {image.shape[1]}x{image.shape[0]}")
+        nothing = Front(np.zeros((y1 - y0, x1 - x0), np.uint8), 0.0, True)
+        if face.mesh is None:
+            return nothing
+        if abs(face.pose[0]) > _TURNED:
+            self._beliefs.pop(face.track, None)
+            return Front(nothing.mask, 0.0, False)
+        matrix = crop_around(face.mesh, self._size, self._zoom)
+        likely = self._believe(image, face, matrix)
+        outline = face.mesh[list(OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
+        front, hidden = sure_regions(likely, outline / (self._size / len(likely)))
+        if hidden == 0:
+            return nothing
+        if hidden > self.most:
+            return Front(nothing.mask, hidden, False)
+        # From pixels of the rectangle to pixels of the mask, whose pixels are larger than the crop's.
+        ratio = len(likely) / self._size
+        to_mask = matrix.copy()
+        to_mask[:, 2] += matrix[:, :2] @ (x0, y0)
+        to_mask = (to_mask * ratio).astype(np.float32)
+        to_mask[:, 2] += (ratio - 1) / 2
+        return Front(follow_edges(front, to_mask, image[y0:y1, x0:x1]), hidden, True)
+
+    def _believe(self, image: Image, face: Face, matrix: Floats) -> Floats:
+        """How likely something is in front, [n, n] in the crop, from now and before."""
+        self._calls += 1
+        belief = self._beliefs.get(face.track) if face.track else None
+        if belief is not None and (face.missed or not self._is_due(belief)):
+            belief.seen = self._calls
+            belief.since_look += 1
+            return belief.likely
+        assert self._net is not None, "open() comes first"
+        said = self._net.run({"image": cut_fine(image, matrix, self._size)})["hidden"]
+        if not face.track:
+            return said.copy()
+        if belief is None:
+            belief = self._beliefs[face.track] = _Belief(np.zeros_like(said), self._calls)
+        change = said - belief.likely
+        belief.likely = belief.likely + np.where(change > 0, _RISE, _FALL).astype(np.float32) * change
+        belief.seen, belief.since_look = self._calls, 0
+        self._beliefs = {t: b for t, b in self._beliefs.items() if self._calls - b.seen <= _FORGET}
+        return belief.likely
+
+    def _is_due(self, belief: _Belief) -> bool:
+        """Is it time to look? In every frame while anything may be in front, else now and then."""
+        return belief.since_look + 1 >= self.every or bool((belief.likely > _LIKELY).any())
+
+
+def sure_regions(likely: Floats, outline: Floats) -> tuple[Floats, float]:
+    """The regions that count, 0..1 with soft edges, and the part of the face (its `outline`) that they hide.
+
+    Two thresholds as in Canny's edges (1986): a region of what is likely counts if it is sure somewhere on the face.
+    """
+    if not (likely > _SURE).any():
+        return likely, 0.0
+    face = np.zeros(likely.shape, np.uint8)
+    cv2.fillPoly(face, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    count, regions = cv2.connectedComponents((likely > _LIKELY).astype(np.uint8), connectivity=4, ltype=cv2.CV_16U)
+    area = np.bincount(regions[face > 0], minlength=count)
+    sure = np.bincount(regions[(face > 0) & (likely > _SURE)], minlength=count)
+    counts = (area > _LEAST * face.sum()) & (sure >= 0.25 * area) & (sure > 2)
+    counts[0] = False
+    hidden = float(area[counts].sum()) / max(1.0, float(face.sum()))
+    # A little wider than the region, so that its soft edge is kept.
+    keep = cv2.dilate(counts[regions].astype(np.uint8), np.ones((3, 3), np.uint8))
+    soft = np.clip((likely - 0.25) * 2, 0, 1) * keep
+    return soft.astype(np.float32), hidden
+
+
+def cut_fine(image: Image, matrix: Floats, size: int) -> Image:
+    """The crop u8 [size, size, 3] without sparkle: a face much larger than the crop is averaged down first."""
+    coarse = int(1 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
+    x = y = 0
+    if coarse > 1:
+        corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32) - matrix[:, 2]
+        corners = corners @ np.linalg.inv(matrix[:, :2]).T
+        (x, y), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int) + 1
+        x, y = max(0, x), max(0, y)
+        wide = (min(right, image.shape[1]) - x) // coarse
+        tall = (min(bottom, image.shape[0]) - y) // coarse
+        if wide < 2 or tall < 2:
+            return np.zeros((size, size, 3), np.uint8)
+        part = image[y : y + tall * coarse, x : x + wide * coarse]
+        image = cv2.resize(part, (wide, tall), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        matrix = matrix.copy()
+        # A pixel of the smaller picture has its centre amid `coarse` of the larger ones.
+        matrix[:, 2] += matrix[:, :2] @ (x + (coarse - 1) / 2, y + (coarse - 1) / 2)
+        matrix[:, :2] *= coarse
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def follow_edges(front: Floats, to_mask: Floats, picture: Image) -> Mask:
+    """`front` brought into `picture` (u8 [h, w, 3]) and moved to the picture's own edges; u8 [h, w].
+
+    `to_mask` is the 2x3 matrix from the picture's pixels to those of `front`. The fast guided filter (He, Sun, 2015):
+    in each small window the mask is a line a * grey + b; a and b are found in a smaller picture.
+    """
+    height, width = picture.shape[:2]
+    shrink = min(1.0, _WORK_PX / max(height, width))
+    small = (max(2, round(width * shrink)), max(2, round(height * shrink)))
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    guide = cv2.resize(grey, small, interpolation=cv2.INTER_AREA).astype(np.float32) * (1 / 255)
+    scale = np.array([width / small[0], height / small[1]])
+    matrix = to_mask.copy()
+    matrix[:, 2] += matrix[:, :2] @ ((scale - 1) / 2)
+    matrix[:, :2] *= scale
+    mask = cv2.warpAffine(front, matrix, small, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    # The window is as wide as the net's mask is coarse: two of its pixels.
+    side = 2 * max(1, round(1.2 / float(np.hypot(matrix[0, 0], matrix[1, 0])))) + 1
+
+    def mean(plane: cv2.typing.MatLike) -> cv2.typing.MatLike:
+        return cv2.blur(plane, (side, side))
+
+    light, level = mean(guide), mean(mask)
+    slope = (mean(guide * mask) - light * level) / (mean(guide * guide) - light * light + 4e-4)
+    offset = mean(level - slope * light)
+    slope_fine, offset_fine = (cv2.resize(plane, (width, height)) for plane in (mean(slope), offset))
+    # Steeper than the filter leaves it: (mask - 1/2) * 2 + 1/2.
+    fine = cv2.multiply(slope_fine, grey, scale=2.0, dtype=cv2.CV_32F)
+    return cv2.addWeighted(fine, 1.0, offset_fine, 510.0, -127.5, dtype=cv2.CV_8U)  # type: ignore[return-value]
