@@ -23,7 +23,7 @@ from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, facing, log_colours, make_atlas, sample
 from live.swappers.mesh.detail import Detail
 from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
-from live.swappers.mesh.light import GRID_PX, Lamp, Light
+from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
 
 _TURNED, _TURNS_AWAY = 46, 12  # degrees of the mesh's yaw, which stays below a head's: 60 to 90 in truth
@@ -63,6 +63,7 @@ class Mesh:
     _eyeballs: list[Eyeball | None] = field(default_factory=list, init=False, repr=False)
     _persona: Floats = field(init=False, repr=False)
     _wearers: dict[int, _Wearer] = field(default_factory=dict, init=False, repr=False)
+    _pale: dict[int, tuple[float, Image]] = field(default_factory=dict, init=False, repr=False)
     _gain_at_eyes: Floats = field(default_factory=lambda: np.ones((2, 3), np.float32), init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _frames: int = field(default=0, init=False)
@@ -97,6 +98,7 @@ class Mesh:
         self._eyeballs = take_eyes(persona.views, self._skull)
         self._persona = self._calm(self._atlas.shape)
         self._wearers = {}
+        self._pale = {}
 
     def swap(self, image: Image, face: Face) -> Patch:
         if face.mesh is None:
@@ -158,20 +160,27 @@ class Mesh:
         at = (old[:, :2] + 0.5) * np.array([COLOUR_PX / width, COLOUR_PX / height], np.float32) - 0.5
         inside = ((at >= 0) & (at <= COLOUR_PX - 1)).all(1)
         colours = log_colours(small, at)
+        seen = seen * inside
+        skin, own = self._atlas.skin, self._atlas.colours
+        keep = self._light.pale(colours, seen, own, skin, wearer.lamp)
+        if keep < 0.95:
+            texture = self._paler(texture, keep)
+            own = log_paler(own, keep)
         gain = self._light.gain(
-            colours,
-            seen * inside,
-            self._atlas.colours,
-            self._atlas.skin,
-            wearer.lamp,
-            light=self.light,
-            complexion=self.complexion,
-        )
+            colours, seen, own, skin, wearer.lamp, light=self.light, complexion=self.complexion
+        )  # fmt: skip
         cells = np.clip(self._uv[[[33, 133], [362, 263]]].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
         self._gain_at_eyes = gain[cells[:, 1], cells[:, 0]]
         n = texture.shape[0]
         gain = cv2.resize(np.dstack([gain, np.ones(gain.shape[:2], np.float32)]), (n, n), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.multiply(texture, gain, dtype=cv2.CV_8U), np.uint8)
+
+    def _paler(self, texture: Image, keep: float) -> Image:
+        """A paler atlas, made again only when it would differ visibly."""
+        known = self._pale.get(texture.shape[0])
+        if known is None or abs(known[0] - keep) > 0.04:
+            known = self._pale[texture.shape[0]] = (keep, paler(texture, keep))
+        return known[1]
 
     def _draw(self, texture: Image, points: Floats, shape: tuple[int, ...]) -> tuple[Image, Mask]:
         rows, columns = shape[:2]

@@ -18,6 +18,7 @@ from live.swappers.mesh.shape import Indices, Skull
 
 _SMALLEST_PX, _LARGEST_PX = 192, 1024
 _STEP = 2**0.25  # from one size to the next
+LOG_FROM = np.float32(4)  # added to colours before their logarithm is taken, so that black has one
 COLOUR_PX = 64  # colours for the light are read from an atlas of this size
 
 
@@ -93,7 +94,7 @@ def face_px(face: Face) -> float:
 def log_colours(small: Image | Floats, at: Floats) -> Floats:
     """The logarithm of a picture's smoothed colours at points in its pixels: float32 [n, 3]."""
     soft = cv2.GaussianBlur(small, (0, 0), 1.2)
-    return np.log(sample(soft.astype(np.float32), at) + 4.0)
+    return np.log(sample(soft.astype(np.float32), at) + LOG_FROM)
 
 
 def sample(picture: Floats | Mask, at: Floats) -> Floats:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from live.align import BROWS, LEFT_EYE, LIPS, RIGHT_EYE
-from live.frame import Floats
+from live.frame import Floats, Image
+from live.swappers.mesh.atlas import LOG_FROM
 from live.swappers.mesh.shape import Skull
 
 GRID_PX = 32  # the gain is answered on a picture of this size in the atlas's layout
@@ -29,6 +31,7 @@ class Lamp:
 
     fit: npt.NDArray[np.float64] | None = None  # [10, 3]
     rest: Floats | None = None  # [468, 3]
+    colourful: float = 1.0  # how colourful the wearer's skin is, next to the persona's
 
 
 @dataclass
@@ -61,6 +64,17 @@ class Light:
         grid = np.stack(np.meshgrid(g, g), -1).reshape(-1, 2)
         near = np.exp(-((np.linalg.norm(grid[:, None] - self.uv[None], axis=2) / 0.05) ** 2)) + 1e-12
         self._spread = (near / near.sum(1, keepdims=True)).astype(np.float32)
+
+    def pale(self, wearer: Floats, seen: Floats, colours: Floats, skin: Floats, lamp: Lamp) -> float:
+        """How much of its colourfulness the persona's skin may keep, 0..1: all, unless the wearer's is far less so.
+
+        Brown skin in front of a camera that hardly sees colours must not shine in orange. Arguments as for `gain`.
+        """
+        weight = self._plain * seen * skin
+        if weight.sum() > 20:
+            ratio = _colourful(wearer, weight) / max(_colourful(colours, weight), 1e-3)
+            lamp.colourful += (ratio - lamp.colourful) * (0.05 if lamp.fit is not None else 1.0)
+        return float(np.clip(lamp.colourful * 1.25, 0.0, 1.0))
 
     def gain(
         self, wearer: Floats, seen: Floats, colours: Floats, skin: Floats, lamp: Lamp, *, light: float, complexion: float
@@ -112,6 +126,27 @@ class Light:
             off = np.abs(d - self._basis @ fit).max(1)
             w = weight / (1 + (off / 0.15) ** 2)
         return fit
+
+
+def _colourful(logs: Floats, weight: Floats) -> float:
+    """Mean distance of the skin's channels from grey, on the logarithmic scale."""
+    spread = logs - logs.mean(1, keepdims=True)
+    return float(np.abs(spread).mean(1) @ weight / weight.sum())
+
+
+def paler(pixels: Image, keep: float) -> Image:
+    """`pixels` u8 [h, w, 4] with this part of their distance from grey; the fourth channel stays."""
+    grey = np.array([0.114, 0.587, 0.299], np.float32) * np.float32(1 - keep)
+    mix = np.eye(4, dtype=np.float32)
+    mix[:3, :3] = np.eye(3, dtype=np.float32) * np.float32(keep) + grey
+    return np.asarray(cv2.transform(pixels, mix), np.uint8)
+
+
+def log_paler(logs: Floats, keep: float) -> Floats:
+    """The same for logarithms of colours [n, 3], made as in atlas.py."""
+    colours = np.exp(logs) - LOG_FROM
+    grey = colours @ np.array([0.114, 0.587, 0.299], np.float32)
+    return np.log(np.maximum(grey[:, None] + (colours - grey[:, None]) * np.float32(keep), 0) + LOG_FROM)
 
 
 def _eased(before: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ from live.frame import Floats
 Indices = npt.NDArray[np.int32]
 
 _FADE_CM = 3.2  # how far from the rim the persona's shape is wholly there
+_OPEN_CM = 0.5  # mean opening of the lids of a usual eye
 _FRAMES = 150  # the wearer's shape is a mean over about so many of the last frames
 _BELIEF = 25.0  # cm^2: variance of what is a person's own, over all points
 _MOST_CM = 1.2  # no point is moved by more, whatever the net saw
@@ -107,7 +108,7 @@ class Own:
         self._weight = min(self._weight + weight, float(_FRAMES))
         opening = openings(shape)
         if self.shape is None or self.opening is None:
-            self.shape, self.opening = shape.copy(), opening
+            self.shape, self.opening = shape.copy(), np.maximum(opening, _OPEN_CM)  # they may be shut right now
             return
         share = np.float32(weight / self._weight)
         self.shape += (shape - self.shape) * share
