@@ -37,7 +37,8 @@ def main() -> None:
     offsets, calm_shapes = [], []
     for person in PEOPLE:
         portrait, sheet = (
-            cv2.imread(str(people / person / "assets" / f"{name}.jpg")) for name in ("studio_portrait", "emotions_sheet")
+            cv2.imread(str(people / person / "assets" / f"{name}.jpg"))
+            for name in ("studio_portrait", "emotions_sheet")
         )
         height, width = sheet.shape[0] // 4, sheet.shape[1] // 4
         shapes = {}

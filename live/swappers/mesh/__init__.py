@@ -114,7 +114,10 @@ class Mesh:
             new = face.mesh + head.moved(towards(self._skull, self._persona, wearer.own, now, self.shape))
 
         height, width = image.shape[:2]
-        low, high = np.minimum(face.mesh[:, :2].min(0), new[:, :2].min(0)), np.maximum(face.mesh[:, :2].max(0), new[:, :2].max(0))
+        low, high = (
+            np.minimum(face.mesh[:, :2].min(0), new[:, :2].min(0)),
+            np.maximum(face.mesh[:, :2].max(0), new[:, :2].max(0)),
+        )
         left, top = max(0, int(low[0]) - 2), max(0, int(low[1]) - 2)
         right, bottom = min(width, int(high[0]) + 3), min(height, int(high[1]) + 3)
         if right - left < 4 or bottom - top < 4:
@@ -172,7 +175,9 @@ class Mesh:
         cells = np.clip(self._uv[[[33, 133], [362, 263]]].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
         self._gain_at_eyes = gain[cells[:, 1], cells[:, 0]]
         n = texture.shape[0]
-        gain = cv2.resize(np.dstack([gain, np.ones(gain.shape[:2], np.float32)]), (n, n), interpolation=cv2.INTER_LINEAR)
+        gain = cv2.resize(
+            np.dstack([gain, np.ones(gain.shape[:2], np.float32)]), (n, n), interpolation=cv2.INTER_LINEAR
+        )
         return np.asarray(cv2.multiply(texture, gain, dtype=cv2.CV_8U), np.uint8)
 
     def _paler(self, texture: Image, keep: float) -> Image:
@@ -193,7 +198,15 @@ class Mesh:
         return np.ascontiguousarray(drawn[..., :3], np.uint8), np.asarray(alpha, np.uint8)
 
     def _put_eyes(
-        self, pixels: Image, alpha: Mask, here: Image, old: Floats, points: Floats, face: Face, head: Head, wearer: _Wearer
+        self,
+        pixels: Image,
+        alpha: Mask,
+        here: Image,
+        old: Floats,
+        points: Floats,
+        face: Face,
+        head: Head,
+        wearer: _Wearer,
     ) -> None:
         """The persona's eyes, looking where the wearer looks; where there are none, the wearer's own."""
         for k, (eyeball, opening, corners) in enumerate(zip(self._eyeballs, OPENINGS, CORNERS, strict=True)):
@@ -235,7 +248,11 @@ class Mesh:
         if move is None:
             return
         inner = cv2.warpAffine(
-            here, move, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+            here,
+            move,
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         a = mask[..., None].astype(np.uint16)
         part = pixels[y0:y1, x0:x1]

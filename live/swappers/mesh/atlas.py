@@ -99,9 +99,7 @@ def log_colours(small: Image | Floats, at: Floats) -> Floats:
 
 def sample(picture: Floats | Mask, at: Floats) -> Floats:
     """`picture` at points in its pixels, between pixels in a straight line."""
-    found = cv2.remap(
-        picture, at[None].astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )  # type: ignore[call-overload]
+    found = cv2.remap(picture, at[None].astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(found[0], np.float32)
 
 

@@ -103,7 +103,9 @@ def white_of(here: Image, lids: Floats) -> Floats | None:
     return _white(seen) if len(seen) >= 12 else None
 
 
-def _placed(along: Floats, centre: Floats, x_scale: float, y_scale: float, size: tuple[int, int] | None = None) -> Floats:
+def _placed(
+    along: Floats, centre: Floats, x_scale: float, y_scale: float, size: tuple[int, int] | None = None
+) -> Floats:
     """The 2x3 matrix from an eyeball's pixels to the picture: turned as the eye's corners lie, its iris at `centre`."""
     along = along / max(float(np.linalg.norm(along)), 1e-6)
     turn = np.array([[along[0] * x_scale, -along[1] * y_scale], [along[1] * x_scale, along[0] * y_scale]], np.float32)

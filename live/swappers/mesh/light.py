@@ -77,7 +77,15 @@ class Light:
         return float(np.clip(lamp.colourful * 1.25, 0.0, 1.0))
 
     def gain(
-        self, wearer: Floats, seen: Floats, colours: Floats, skin: Floats, lamp: Lamp, *, light: float, complexion: float
+        self,
+        wearer: Floats,
+        seen: Floats,
+        colours: Floats,
+        skin: Floats,
+        lamp: Lamp,
+        *,
+        light: float,
+        complexion: float,
     ) -> Floats:
         """The factor for the persona's colours: float32 [GRID_PX, GRID_PX, 3] in the atlas's layout.
 
