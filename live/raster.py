@@ -1,4 +1,4 @@
-"""Draws a triangle mesh with a z-buffer: for each pixel, where in the portrait its colour lies, and how much it counts.
+"""Draws a triangle mesh with a z-buffer: for each pixel, where in the texture its colour lies, and how much it counts.
 
 Compiled by numba without the GIL; compiled code is cached on disk after the first run.
 """
@@ -59,3 +59,26 @@ def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  #
                         alpha[y, x] = np.uint8(min(max(k, 0.0), 1.0) * 255.0 + 0.5)
                 v += dv
                 w += dw
+
+
+@njit(nogil=True, cache=True)
+def point_normals(points, triangles, normals):  # type: ignore[no-untyped-def]
+    """Fill `normals` (f32 [n, 3], length 1, or 0 where a point has no surface) from the triangles around each point.
+
+    points f32 [n, 3]; triangles i32 [t, 3], counter-clockwise as seen from outside with y up.
+    """
+    normals[:] = 0
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
+        vx, vy, vz = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in range(3):
+            p = triangles[t, k]
+            normals[p, 0] += x
+            normals[p, 1] += y
+            normals[p, 2] += z
+    for p in range(points.shape[0]):
+        length = np.sqrt(normals[p, 0] ** 2 + normals[p, 1] ** 2 + normals[p, 2] ** 2)
+        if length > 0:
+            normals[p] /= length

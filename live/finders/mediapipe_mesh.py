@@ -111,7 +111,9 @@ class MediapipeMesh:
                 return face
             radius = float(np.linalg.norm((points[1:5] - points[0])[:, :2], axis=1).mean()) * side / _EYE_PX
             points = back(points, matrix)
+            corner = mesh[corners].copy()
             mesh[lids, :2] = points[5:, :2]
+            mesh[corners] = corner  # the next crop is laid level by them, and the mesh net's are the calmer ones
             irises.append([*points[0, :2], radius])
         return replace(face, mesh=mesh, points=five_points(mesh), irises=np.array(irises, np.float32))
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from engines.card import read_card
-from live.align import INNER_LIPS, OVAL
+from live.align import OVAL
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
-from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, facing, log_colours, make_atlas, sample
+from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
 from live.swappers.mesh.detail import Detail
 from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
+from live.swappers.mesh.mouth import fill_outline, keep_mouth
 from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
 
 _TURNED, _TURNS_AWAY = 46, 12  # degrees of the mesh's yaw, which stays below a head's: 60 to 90 in truth
@@ -53,7 +53,6 @@ class Mesh:
 
     front: bool = setting(True, "hands and things in front of the face stay in front")
 
-    _triangles: npt.NDArray[np.int32] = field(init=False, repr=False)
     _uv: Floats = field(init=False, repr=False)
     _skull: Skull = field(init=False, repr=False)
     _calm: Calm = field(init=False, repr=False)
@@ -71,12 +70,11 @@ class Mesh:
     def open(self) -> None:
         card = read_card(_MODELS / "face_mesh")
         with np.load(card.folder / "topology.npz") as topology:
-            self._triangles = np.ascontiguousarray(topology["triangles"], np.int32)
             self._uv = np.ascontiguousarray(topology["uv"], np.float32)
-            self._skull = Skull(topology["canonical"], self._triangles)
+            self._skull = Skull(topology["canonical"], topology["triangles"])
         with np.load(card.folder / "expressions.npz") as expressions:
             self._calm = Calm(expressions["calm"], expressions["ways"])
-        self._light = Light(self._skull, normals_of(self._skull.canonical, self._triangles), self._uv)
+        self._light = Light(self._skull, self._skull.normals(self._skull.canonical), self._uv)
         self._rim = rim_weight(len(self._uv))
         if self.front:
             self._occlusion.open()
@@ -84,7 +82,7 @@ class Mesh:
         # Loads the compiled code now, not in the first frame.
         flat = np.zeros((4, 4), np.float32)
         draw_mesh(
-            np.zeros((468, 3), np.float32), self._triangles, self._uv, self._rim,
+            np.zeros((468, 3), np.float32), self._skull.triangles, self._uv, self._rim,
             flat, flat.copy(), np.zeros((4, 4), np.uint8), flat.copy(),
         )  # fmt: skip
 
@@ -94,7 +92,7 @@ class Mesh:
         self._wearers = {}
 
     def wear(self, persona: Persona) -> None:
-        self._atlas = make_atlas(persona, self._skull, self._triangles, self._uv)
+        self._atlas = make_atlas(persona, self._skull, self._uv)
         self._eyeballs = take_eyes(persona.views, self._skull)
         self._persona = self._calm(self._atlas.shape)
         self._wearers = {}
@@ -114,12 +112,9 @@ class Mesh:
             new = face.mesh + head.moved(towards(self._skull, self._persona, wearer.own, now, self.shape))
 
         height, width = image.shape[:2]
-        low, high = (
-            np.minimum(face.mesh[:, :2].min(0), new[:, :2].min(0)),
-            np.maximum(face.mesh[:, :2].max(0), new[:, :2].max(0)),
-        )
-        left, top = max(0, int(low[0]) - 2), max(0, int(low[1]) - 2)
-        right, bottom = min(width, int(high[0]) + 3), min(height, int(high[1]) + 3)
+        both = np.concatenate([face.mesh[:, :2], new[:, :2]])
+        left, top = (max(0, int(v) - 2) for v in both.min(0))
+        right, bottom = (min(size, int(v) + 3) for v, size in zip(both.max(0), (width, height), strict=True))
         if right - left < 4 or bottom - top < 4:
             return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
         here = image[top:bottom, left:right]
@@ -128,7 +123,7 @@ class Mesh:
         hidden = self._occlusion.see(image, face, (left, top, right, bottom)).mask if self.front else None
         if hidden is not None and not hidden.any():
             hidden = None
-        seen = np.clip(facing(face.mesh, self._triangles) * 1.5 - 0.2, 0, 1)
+        seen = np.clip(-self._skull.normals(face.mesh)[:, 2] * 1.5 - 0.2, 0, 1)
         if hidden is not None:
             seen *= 1 - sample(hidden, old[:, :2]) / 255
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
@@ -136,8 +131,8 @@ class Mesh:
             texture = self._lit(texture, here, old, seen, wearer)
         pixels, alpha = self._draw(texture, points, here.shape[:2])
         wearer.detail.compare(pixels, here)
-        self._keep_mouth(pixels, alpha, here, old, points)
-        self._put_eyes(pixels, alpha, here, old, points, face, head, wearer)
+        keep_mouth(pixels, alpha, here, old, points)
+        self._put_eyes(pixels, alpha, here, old, points, face, corner[:2], head, wearer)
         turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
         vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one
@@ -175,10 +170,9 @@ class Mesh:
         cells = np.clip(self._uv[[[33, 133], [362, 263]]].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
         self._gain_at_eyes = gain[cells[:, 1], cells[:, 0]]
         n = texture.shape[0]
-        gain = cv2.resize(
-            np.dstack([gain, np.ones(gain.shape[:2], np.float32)]), (n, n), interpolation=cv2.INTER_LINEAR
-        )
-        return np.asarray(cv2.multiply(texture, gain, dtype=cv2.CV_8U), np.uint8)
+        whole = np.dstack([gain, np.ones(gain.shape[:2], np.float32)])
+        spread = cv2.resize(whole, (n, n), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.multiply(texture, spread, dtype=cv2.CV_8U), np.uint8)
 
     def _paler(self, texture: Image, keep: float) -> Image:
         """A paler atlas, made again only when it would differ visibly."""
@@ -192,10 +186,12 @@ class Mesh:
         map_x, map_y, depth = (np.empty((rows, columns), np.float32) for _ in range(3))
         alpha = np.empty((rows, columns), np.uint8)
         source = self._uv * np.float32(texture.shape[0]) - np.float32(0.5)
-        draw_mesh(points, self._triangles, source, self._rim, map_x, map_y, alpha, depth)
-        drawn = cv2.remap(texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        alpha = cv2.multiply(alpha, np.ascontiguousarray(drawn[..., 3]), scale=1 / 255)
-        return np.ascontiguousarray(drawn[..., :3], np.uint8), np.asarray(alpha, np.uint8)
+        draw_mesh(points, self._skull.triangles, source, self._rim, map_x, map_y, alpha, depth)
+        drawn = np.asarray(
+            cv2.remap(texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+        )
+        opacity = cv2.multiply(alpha, cv2.extractChannel(drawn, 3), scale=1 / 255)
+        return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGRA2BGR), np.uint8), np.asarray(opacity, np.uint8)
 
     def _put_eyes(
         self,
@@ -205,6 +201,7 @@ class Mesh:
         old: Floats,
         points: Floats,
         face: Face,
+        corner: Floats,
         head: Head,
         wearer: _Wearer,
     ) -> None:
@@ -212,67 +209,24 @@ class Mesh:
         for k, (eyeball, opening, corners) in enumerate(zip(self._eyeballs, OPENINGS, CORNERS, strict=True)):
             lids = points[list(opening), :2]
             if eyeball is None or face.irises is None:
-                cv2.fillPoly(alpha, [_fixed(lids)], 0, cv2.LINE_AA, 4)
+                fill_outline(alpha, lids, 0)
                 continue
             before, after = old[list(corners), :2], points[list(corners), :2]
             was, along = before[1] - before[0], after[1] - after[0]
             grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
-            iris = face.irises[k, :2] - face.mesh[0, :2] + old[0, :2]
-            white = white_of(here, old[list(opening), :2])
-            if white is not None:
-                last = wearer.whites[k]
-                wearer.whites[k] = white if last is None else last + (white - last) * np.float32(0.05)
+            iris = face.irises[k, :2] - corner
+            white, seen = wearer.whites[k], white_of(here, old[list(opening), :2])
+            if seen is not None:
+                white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.05)
             gain = self._gain_at_eyes[k]
-            if wearer.whites[k] is not None and self.light > 0:
-                gain = gain ** (1 - self.light * 0.7) * np.exp((wearer.whites[k] - eyeball.white) * self.light * 0.7)
+            if white is not None:
+                share = np.float32(0.7 * self.light)
+                gain = gain ** (1 - share) * np.exp((white - eyeball.white) * share)
             gaze = (iris - old[list(opening), :2].mean(0)) * np.float32(grown)
             put_eye(
                 eyeball, pixels, alpha, lids, along, lids.mean(0) + gaze, eyeball.radius_cm * head.scale,
                 max(0.5, float(head.turn[2, 2])), np.clip(gain, 0.3, 2.5),
             )  # fmt: skip
-
-    def _keep_mouth(self, pixels: Image, alpha: Mask, here: Image, old: Floats, points: Floats) -> None:
-        """The inside of the wearer's mouth, moved along with the lips."""
-        lips = list(INNER_LIPS)
-        outline = points[lips, :2]
-        low, high = np.floor(outline.min(0)).astype(int) - 1, np.ceil(outline.max(0)).astype(int) + 2
-        x0, y0 = np.maximum(low, 0)
-        x1, y1 = np.minimum(high, (pixels.shape[1], pixels.shape[0]))
-        if x1 - x0 < 2 or y1 - y0 < 2:
-            return
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [_fixed(outline - (x0, y0))], 255, cv2.LINE_AA, 4)
-        if not mask.any():
-            return
-        move, _ = cv2.estimateAffine2D(outline - (x0, y0), old[lips, :2], method=cv2.LMEDS)
-        if move is None:
-            return
-        inner = cv2.warpAffine(
-            here,
-            move,
-            (x1 - x0, y1 - y0),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        a = mask[..., None].astype(np.uint16)
-        part = pixels[y0:y1, x0:x1]
-        part[:] = (part * (255 - a) + inner * a + 127) // 255
-        np.maximum(alpha[y0:y1, x0:x1], mask, out=alpha[y0:y1, x0:x1])
-
-
-def _fixed(outline: Floats) -> npt.NDArray[np.int32]:
-    """A polygon in OpenCV's sixteenths of a pixel."""
-    return np.round(outline * 16).astype(np.int32)
-
-
-def normals_of(shape: Floats, triangles: npt.NDArray[np.int32]) -> Floats:
-    """Outward normals of a shape at its points: float32 [468, 3], z > 0 towards the camera."""
-    a, b, c = (shape[triangles[:, k]] for k in range(3))
-    total = np.zeros_like(shape)
-    flat = np.cross(c - a, b - a)
-    for k in range(3):
-        np.add.at(total, triangles[:, k], flat)
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def rim_weight(points: int) -> Floats:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from live.align import BROWS, LEFT_EYE, LIPS, RIGHT_EYE
 from live.frame import Face, Floats, Image, Mask, Persona
 from live.raster import draw_mesh
-from live.swappers.mesh.shape import Indices, Skull
+from live.swappers.mesh.shape import Skull
 
 _SMALLEST_PX, _LARGEST_PX = 192, 1024
 _STEP = 2**0.25  # from one size to the next
@@ -41,29 +42,31 @@ class Atlas:
         return self.sizes[min(max(n, 0), len(self.sizes) - 1)]
 
 
-def make_atlas(persona: Persona, skull: Skull, triangles: Indices, uv: Floats) -> Atlas:
+def make_atlas(persona: Persona, skull: Skull, uv: Floats) -> Atlas:
     """Unfold all views of `persona`. Raises ValueError when a view has no mesh."""
     views = persona.views
     if any(view.face.mesh is None for view in views):
         raise ValueError("the mesh swap needs a finder that gives a mesh")
     px = max(face_px(view.face) for view in views)
     size = int(np.clip(1.3 * px, _SMALLEST_PX, _LARGEST_PX))
-    hair = _may_be_hair(skull, triangles, uv, size)
-    sheets, trusts, shapes = [], [], []
+    hair = _may_be_hair(skull, uv, size)
+    sheets: list[Image] = []
+    trusts: list[Floats] = []
+    shapes: list[Floats] = []
     for n, view in enumerate(views):
         for mirrored in (False, True):
-            sheet, trust = _unfold(view.image, view.face, skull, triangles, uv, size, mirrored)
+            sheet, trust = _unfold(view.image, view.face, skull, uv, size, mirrored)
             sheets.append(sheet)
             # Another portrait serves where it shows clearly more; two at once would make a soft face of both.
-            trust = trust * (1 - 0.6 * hair * (1 - _skin(sheet, uv))) - 0.2 * mirrored - 0.25 * (n > 0)
-            trusts.append(np.clip(trust, 0.004, 1).astype(np.float32))
+            best = trust * (1 - 0.6 * hair * (1 - _skin(sheet, uv))) - 0.2 * mirrored - 0.25 * (n > 0)
+            trusts.append(np.clip(best, 0.004, 1).astype(np.float32))
         mesh = view.face.mesh
         assert mesh is not None
         shape = skull.head(mesh).shape(mesh)
-        shapes.append(_even(shape, skull, facing(mesh, triangles)))
+        shapes.append(_even(shape, skull, -skull.normals(mesh)[:, 2]))
     colour = _merge(sheets, trusts)
     skin = _skin(colour, uv)
-    opacity = cv2.GaussianBlur(1 - hair * (1 - skin), (0, 0), size / 60)
+    opacity = np.asarray(cv2.GaussianBlur(1 - hair * (1 - skin), (0, 0), size / 60))
     colour = fill(colour, opacity > 0.8)  # what is not shown must not bleed into what is
     # Eyes are drawn apart (eyes.py); between lids that shut there must be skin, not a squeezed iris.
     eyes = np.zeros((size, size), np.uint8)
@@ -91,27 +94,16 @@ def face_px(face: Face) -> float:
     return float(np.sqrt(max(x1 - x0, 0) * max(y1 - y0, 0)))
 
 
-def log_colours(small: Image | Floats, at: Floats) -> Floats:
+def log_colours(small: cv2.typing.MatLike, at: Floats) -> Floats:
     """The logarithm of a picture's smoothed colours at points in its pixels: float32 [n, 3]."""
     soft = cv2.GaussianBlur(small, (0, 0), 1.2)
-    return np.log(sample(soft.astype(np.float32), at) + LOG_FROM)
+    return np.asarray(np.log(sample(soft.astype(np.float32), at) + LOG_FROM), np.float32)
 
 
 def sample(picture: Floats | Mask, at: Floats) -> Floats:
     """`picture` at points in its pixels, between pixels in a straight line."""
     found = cv2.remap(picture, at[None].astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(found[0], np.float32)
-
-
-def facing(mesh: Floats, triangles: Indices) -> Floats:
-    """How much each point looks at the camera: 1 straight at it, 0 or less when it looks away; float32 [468]."""
-    a, b, c = (mesh[triangles[:, k]] for k in range(3))
-    normals = np.cross(c - a, b - a)
-    total = np.zeros_like(mesh)
-    for k in range(3):
-        np.add.at(total, triangles[:, k], normals)
-    length = np.linalg.norm(total, axis=1)
-    return np.asarray(total[:, 2] / np.maximum(length, 1e-6), np.float32)
 
 
 def _even(shape: Floats, skull: Skull, seen: Floats) -> Floats:
@@ -121,44 +113,41 @@ def _even(shape: Floats, skull: Skull, seen: Floats) -> Floats:
     return np.asarray(shape + (twin - shape) * better * 0.8, np.float32)
 
 
-def _unfold(
-    image: Image, face: Face, skull: Skull, triangles: Indices, uv: Floats, size: int, mirrored: bool
-) -> tuple[Image, Floats]:
+def _unfold(image: Image, face: Face, skull: Skull, uv: Floats, size: int, mirrored: bool) -> tuple[Image, Floats]:
     """One portrait in the atlas's layout, and how far each texel can be trusted (float32 [n, n])."""
     assert face.mesh is not None
     mesh = face.mesh
-    seen = facing(mesh, triangles)
+    seen = -skull.normals(mesh)[:, 2]
     if mirrored:
         mesh, seen = mesh[skull.mirror], seen[skull.mirror]
     map_x, map_y, depth = (np.empty((size, size), np.float32) for _ in range(3))
     alpha = np.empty((size, size), np.uint8)
-    trust = np.clip((seen - 0.05) / 0.9, 0.02, 1).astype(np.float32)
+    trust = np.asarray(np.clip((seen - 0.05) / 0.9, 0.02, 1), np.float32)
     flat = np.hstack([uv * size - 0.5, np.zeros((len(uv), 1))]).astype(np.float32)
-    draw_mesh(flat, triangles, np.ascontiguousarray(mesh[:, :2], np.float32), trust, map_x, map_y, alpha, depth)
+    draw_mesh(flat, skull.triangles, np.ascontiguousarray(mesh[:, :2], np.float32), trust, map_x, map_y, alpha, depth)
     # A picture much larger than the atlas is made smaller first, or fetching from it would sparkle.
     scale = min(1.0, size / (1.0 * face_px(face)))
     if scale < 0.75:
         image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         map_x, map_y = (m * np.float32(scale) + np.float32((scale - 1) / 2) for m in (map_x, map_y))
     sheet = cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    weight = alpha.astype(np.float32) / 255
-    return np.asarray(fill(sheet, weight > 0), np.uint8), weight
+    weight = np.asarray(alpha / np.float32(255), np.float32)
+    return fill(sheet, weight > 0), weight
 
 
-def fill(picture: Image, known: np.ndarray) -> Image:
+def fill(picture: cv2.typing.MatLike, known: npt.NDArray[np.bool_]) -> Image:
     """What is not `known` gets the colours of its surroundings, softer the farther away (a pyramid, pull and push)."""
-    values = picture.astype(np.float32) * known[..., None]
     weight = known.astype(np.float32)
-    levels = [(values, weight)]
-    while min(weight.shape) > 2:
-        values, weight = (cv2.pyrDown(v) for v in (values, weight))
-        levels.append((values, weight))
+    levels = [(picture.astype(np.float32) * weight[..., None], weight)]
+    while min(levels[-1][1].shape) > 2:
+        values, weight = levels[-1]
+        levels.append((np.asarray(cv2.pyrDown(values), np.float32), np.asarray(cv2.pyrDown(weight), np.float32)))
     answer = levels[-1][0] / np.maximum(levels[-1][1], 1e-3)[..., None]
     for values, weight in reversed(levels[:-1]):
         up = cv2.resize(answer, (weight.shape[1], weight.shape[0]), interpolation=cv2.INTER_LINEAR)
         here = np.minimum(weight, 1)[..., None]
         answer = values / np.maximum(weight, 1e-3)[..., None] * here + up * (1 - here)
-    return np.clip(answer + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(answer + 0.5, 0, 255), np.uint8)
 
 
 def _merge(sheets: list[Image], trusts: list[Floats]) -> Image:
@@ -169,7 +158,7 @@ def _merge(sheets: list[Image], trusts: list[Floats]) -> Image:
     picture = np.zeros(sheets[0].shape, np.float32)
     first = sheets[0].astype(np.float32) + 1
     for sheet, trust in zip(sheets, trusts, strict=True):
-        share = cv2.GaussianBlur(np.clip((trust - best) / 0.12 + 1, 0, 1), (0, 0), sigma / 8)[..., None]
+        share = np.asarray(cv2.GaussianBlur(np.clip((trust - best) / 0.12 + 1, 0, 1), (0, 0), sigma / 8))[..., None]
         if share.max() < 0.01:
             continue
         here = sheet.astype(np.float32) + 1
@@ -197,7 +186,7 @@ def _skin(colour: Image, uv: Floats) -> Floats:
 _PLAIN = (50, 280, 205, 425, 101, 330, 4, 5, 195, 9, 151, 118, 347, 36, 266, 187, 411)
 
 
-def _may_be_hair(skull: Skull, triangles: Indices, uv: Floats, size: int) -> Floats:
+def _may_be_hair(skull: Skull, uv: Floats, size: int) -> Floats:
     """Where hair, a fringe or a hat may lie on the face, or the background behind it: forehead, temples, rim."""
     x, y, rim = skull.canonical[:, 0], skull.canonical[:, 1], skull.from_rim_cm
     high = np.clip((-y - 4.9) / 0.8, 0, 1)
@@ -210,5 +199,5 @@ def _may_be_hair(skull: Skull, triangles: Indices, uv: Floats, size: int) -> Flo
     map_x, map_y, depth = (np.empty((size, size), np.float32) for _ in range(3))
     alpha = np.empty((size, size), np.uint8)
     flat = np.hstack([uv * size - 0.5, np.zeros((len(uv), 1))]).astype(np.float32)
-    draw_mesh(flat, triangles, flat[:, :2].copy(), weight, map_x, map_y, alpha, depth)
-    return alpha.astype(np.float32) / 255
+    draw_mesh(flat, skull.triangles, flat[:, :2].copy(), weight, map_x, map_y, alpha, depth)
+    return np.asarray(alpha / np.float32(255), np.float32)

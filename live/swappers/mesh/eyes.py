@@ -14,7 +14,7 @@ import numpy as np
 
 from live.align import LEFT_EYE, RIGHT_EYE
 from live.frame import Floats, Image, Mask, View
-from live.swappers.mesh.atlas import fill
+from live.swappers.mesh.atlas import LOG_FROM, fill
 from live.swappers.mesh.shape import Skull
 
 OPENINGS = (RIGHT_EYE, LEFT_EYE)
@@ -55,7 +55,7 @@ def _take(
     per_radius = 24.0
     place = _placed(mesh[corners[1]] - mesh[corners[0]], iris[:2], radius / per_radius, radius / per_radius)
     size = (round(2 * _WIDE * per_radius), round(2 * _HIGH * per_radius))
-    picture = cv2.warpAffine(image, place, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    picture = np.asarray(cv2.warpAffine(image, place, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP), np.uint8)
     back = cv2.invertAffineTransform(place)
     lids = mesh[opening] @ back[:, :2].T + back[:, 2]
     if np.ptp(lids[:, 1]) < _LEAST_OPEN * per_radius * 2:
@@ -87,7 +87,7 @@ def _white(colours: Image) -> Floats:
     """The logarithm of the mean colour of the brighter third of some pixels, u8 [n, 3]."""
     light = colours.astype(np.float32).sum(1)
     bright = colours[(light >= np.percentile(light, 55)) & (light <= np.percentile(light, 92))]
-    return np.log(bright.astype(np.float32).mean(0) + 4)
+    return np.asarray(np.log(bright.astype(np.float32).mean(0) + LOG_FROM), np.float32)
 
 
 def white_of(here: Image, lids: Floats) -> Floats | None:

@@ -50,7 +50,7 @@ class Light:
     def __post_init__(self) -> None:
         x, y, z = self.normals.T.astype(np.float64)
         one = np.ones_like(x)
-        self._basis = np.stack([one, x, y, z - 0.7, x * y, x * z, y * z, x * x - y * y, 3 * z * z - 1], 1)
+        self._basis = np.stack([one, x, y, z + 0.7, x * y, x * z, y * z, x * x - y * y, 3 * z * z - 1], 1)
         plain = np.ones(len(x), np.float32)
         plain[list({*BROWS, *LIPS, *RIGHT_EYE, *LEFT_EYE, *_NOSTRILS})] = 0
         rim = self.skull.from_rim_cm
@@ -89,9 +89,9 @@ class Light:
     ) -> Floats:
         """The factor for the persona's colours: float32 [GRID_PX, GRID_PX, 3] in the atlas's layout.
 
-        `wearer` float32 [468, 3]: logarithms of the colours seen in the picture; `seen` [468]: 0..1, how well; `colours`
-        and `skin` are the atlas's. `light` 0..1: how much of all this is done; `complexion` 0..1: how much of the
-        persona's own complexion is kept.
+        `wearer` float32 [468, 3]: logarithms of the colours seen in the picture; `seen` [468]: 0..1, how well;
+        `colours` and `skin` are the atlas's. `light` 0..1: how much of all this is done; `complexion` 0..1: how much
+        of the persona's own complexion is kept.
         """
         d = wearer - colours
         weight = self._plain * seen * skin
@@ -110,7 +110,7 @@ class Light:
         inside = (1 - self._rim)[:, None]
         total = even + lamp.rest * self._rim[:, None] - own * inside * np.float32(complexion)
         spread = self._spread @ (total * np.float32(light))
-        return np.exp(np.clip(spread, -1.6, 1.6)).reshape(GRID_PX, GRID_PX, 3)
+        return np.asarray(np.exp(np.clip(spread, -1.6, 1.6)).reshape(GRID_PX, GRID_PX, 3), np.float32)
 
     @property
     def _plain_rim(self) -> Floats:
@@ -154,7 +154,8 @@ def log_paler(logs: Floats, keep: float) -> Floats:
     """The same for logarithms of colours [n, 3], made as in atlas.py."""
     colours = np.exp(logs) - LOG_FROM
     grey = colours @ np.array([0.114, 0.587, 0.299], np.float32)
-    return np.log(np.maximum(grey[:, None] + (colours - grey[:, None]) * np.float32(keep), 0) + LOG_FROM)
+    pale = grey[:, None] + (colours - grey[:, None]) * np.float32(keep)
+    return np.asarray(np.log(np.maximum(pale, 0) + LOG_FROM), np.float32)
 
 
 def _eased(before: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
