@@ -215,9 +215,11 @@ class Mesh:
             was, along = before[1] - before[0], after[1] - after[0]
             grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
             iris = face.irises[k, :2] - corner
-            white, seen = wearer.whites[k], white_of(here, old[list(opening), :2])
-            if seen is not None:
-                white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.05)
+            white = wearer.whites[k]
+            if white is None or self._frames % 4 == k:
+                seen = white_of(here, old[list(opening), :2])
+                if seen is not None:
+                    white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.2)
             gain = self._gain_at_eyes[k]
             if white is not None:
                 share = np.float32(0.7 * self.light)

@@ -19,7 +19,7 @@ from live.frame import Floats, Image
 from live.swappers.mesh.atlas import LOG_FROM
 from live.swappers.mesh.shape import Skull
 
-GRID_PX = 32  # the gain is answered on a picture of this size in the atlas's layout
+GRID_PX = 24  # the gain is answered on a picture of this size in the atlas's layout
 # Upper cheeks, nose, forehead: neither brow nor beard.
 _SURE = (50, 280, 101, 330, 118, 347, 117, 346, 4, 5, 195, 9, 151, 108, 337, 205, 425)
 _NOSTRILS = (2, 97, 326, 98, 327, 94, 19, 60, 290, 20, 250, 238, 458)
@@ -29,8 +29,8 @@ _NOSTRILS = (2, 97, 326, 98, 327, 94, 19, 60, 290, 20, 250, 238, 458)
 class Lamp:
     """What is remembered of one wearer's light from frame to frame."""
 
-    fit: npt.NDArray[np.float64] | None = None  # [10, 3]
-    rest: Floats | None = None  # [468, 3]
+    fit: npt.NDArray[np.float64] | None = None  # [9, 3]
+    rest: Floats | None = None  # [points near the rim, 3]
     colourful: float = 1.0  # how colourful the wearer's skin is, next to the persona's
 
 
@@ -43,9 +43,11 @@ class Light:
     uv: Floats
     _basis: npt.NDArray[np.float64] = field(init=False, repr=False)
     _plain: Floats = field(init=False, repr=False)
+    _rim: Floats = field(init=False, repr=False)
+    _from: npt.NDArray[np.intp] = field(init=False, repr=False)
+    _to: npt.NDArray[np.intp] = field(init=False, repr=False)
     _near: Floats = field(init=False, repr=False)
     _spread: Floats = field(init=False, repr=False)
-    _rim: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         x, y, z = self.normals.T.astype(np.float64)
@@ -56,10 +58,12 @@ class Light:
         rim = self.skull.from_rim_cm
         plain[rim < 0.6] = 0
         self._plain = plain
-        points = self.skull.canonical
-        far = np.linalg.norm(points[:, None] - points[None], axis=2)
-        self._near = np.exp(-((far / 1.8) ** 2)).astype(np.float32)
+        # What remains is read from plain skin near the rim and followed where the rim is near.
         self._rim = np.exp(-((rim / 2.0) ** 2)).astype(np.float32)
+        self._from, self._to = np.flatnonzero((plain > 0) & (rim < 2.5)), np.flatnonzero(self._rim > 0.02)
+        points = self.skull.canonical
+        far = np.linalg.norm(points[self._to, None] - points[None, self._from], axis=2)
+        self._near = np.exp(-((far / 1.8) ** 2)).astype(np.float32)
         g = (np.arange(GRID_PX, dtype=np.float32) + 0.5) / GRID_PX
         grid = np.stack(np.meshgrid(g, g), -1).reshape(-1, 2)
         near = np.exp(-((np.linalg.norm(grid[:, None] - self.uv[None], axis=2) / 0.05) ** 2)) + 1e-12
@@ -99,22 +103,18 @@ class Light:
         lamp.fit = fit if lamp.fit is None else _eased(lamp.fit, fit)
         even = (self._basis @ lamp.fit).astype(np.float32)
         left = np.clip(d - even, -0.7, 0.7)
-        w = (self._plain_rim * seen * skin)[:, None]
-        rest = (self._near @ (left * w)) / (self._near @ w + np.float32(0.6))
+        w = (seen * skin)[self._from, None]
+        rest = (self._near @ (left[self._from] * w)) / (self._near @ w + np.float32(0.6))
         lamp.rest = rest if lamp.rest is None else lamp.rest + (rest - lamp.rest) * np.float32(0.25)
         # The middle of the face keeps a share of the persona's complexion: brightness less than hue, since how bright a
         # face is says more of the exposure than of its skin.
         mean = lamp.fit[0].astype(np.float32)
         # Hues that differ more than skins do come from the light or the camera (a grey film), and are not kept.
         own = np.clip(mean - mean.mean(), -0.12, 0.12) + np.float32(0.5) * np.clip(mean.mean(), -0.8, 0.8)
-        inside = (1 - self._rim)[:, None]
-        total = even + lamp.rest * self._rim[:, None] - own * inside * np.float32(complexion)
+        total = even - own * (1 - self._rim)[:, None] * np.float32(complexion)
+        total[self._to] += lamp.rest * self._rim[self._to, None]
         spread = self._spread @ (total * np.float32(light))
         return np.asarray(np.exp(np.clip(spread, -1.6, 1.6)).reshape(GRID_PX, GRID_PX, 3), np.float32)
-
-    @property
-    def _plain_rim(self) -> Floats:
-        return np.asarray(np.where(self.skull.from_rim_cm < 2.5, self._plain, 0), np.float32)
 
     def _fit(self, d: Floats, weight: Floats) -> npt.NDArray[np.float64]:
         """Weighted least squares with a soft pull to zero, again and again: outliers count less each time.
