@@ -1,8 +1,10 @@
 """START HERE: the threads, the hand-overs between them, and the steps of a frame in order.
 
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
-    engine thread    take the newest, find, follow, swap   at most `in_flight` frames are inside
-    pixels thread    blend, then the guard decides         from here on the picture is read-only
+    engine thread    take the newest, find, follow         at most `in_flight` frames are inside
+                     swap, where a net does it
+    pixels thread    swap, where it is drawn; blend        from here on the picture is read-only
+                     then the guard decides
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
     main thread      watches: a cover when nothing comes, status, the end
 
@@ -76,6 +78,7 @@ class Loop:
         self._clock = clock
         self._entrance: Mailbox[Frame] = Mailbox(credits=settings.in_flight)
         self._swapped: Mailbox[Frame] = Mailbox()
+        self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
         self._boxes: dict[str, Mailbox[SafeFrame]] = {name: Mailbox(credits=1) for name in parts.sinks}
         self._go = threading.Event()
         self._stopping = threading.Event()
@@ -95,15 +98,11 @@ class Loop:
         """
         camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
         engine = self._stage(
-            "engine", self._open_engine, self._engine_step, self._close_engine, self._entrance, self._swapped
-        )
+            "engine", self._open_engine, self._engine_step, self._close_engine,
+            self._entrance, self._swapped, self._worn,
+        )  # fmt: skip
         pixels = self._stage(
-            "pixels",
-            self.parts.blender.open,
-            self._pixels_step,
-            self.parts.blender.close,
-            self._swapped,
-            *self._boxes.values(),
+            "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._boxes.values()
         )
         stages = [camera, engine, pixels]
         try:
@@ -242,11 +241,19 @@ class Loop:
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
+        persona = self.parts.persona(self.parts.finder)
+        if self.parts.swapper.drawn:
+            self._worn.post(persona)
+        else:
+            self._open_swapper(persona)
+
+    def _open_swapper(self, persona: Persona) -> None:
         self.parts.swapper.open()
-        self.parts.swapper.wear(self.parts.persona(self.parts.finder))
+        self.parts.swapper.wear(persona)
 
     def _close_engine(self) -> None:
-        self.parts.swapper.close()
+        if not self.parts.swapper.drawn:
+            self.parts.swapper.close()
         self.parts.finder.close()
 
     def _engine_step(self) -> None:
@@ -257,17 +264,38 @@ class Loop:
             found = self.parts.finder.find(frame.image, self.tracks.faces)
             frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
             frame.trace.stamp("found", self._clock())
-            frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
-            frame.trace.stamp("swapped", self._clock())
+            if not self.parts.swapper.drawn:
+                self._swap(frame)
         except Exception as error:
             self._failed(frame, "the swap failed", error)
         self._swapped.hand(frame)
 
+    def _swap(self, frame: Frame) -> None:
+        frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
+        frame.trace.stamp("swapped", self._clock())
+
     # ---- pixels thread
+
+    def _open_pixels(self) -> None:
+        self.parts.blender.open()
+        if self.parts.swapper.drawn:
+            persona = self._worn.take()
+            assert persona is not None, "take without a time limit gives a persona"
+            self._open_swapper(persona)
+
+    def _close_pixels(self) -> None:
+        if self.parts.swapper.drawn:
+            self.parts.swapper.close()
+        self.parts.blender.close()
 
     def _pixels_step(self) -> None:
         frame = self._swapped.take()
         assert frame is not None, "take without a time limit gives a frame"
+        if frame.trouble is None and self.parts.swapper.drawn:
+            try:
+                self._swap(frame)
+            except Exception as error:
+                self._failed(frame, "the swap failed", error)
         if frame.trouble is None:
             try:
                 self._blend(frame)

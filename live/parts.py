@@ -7,7 +7,7 @@ may be opened again. A part knows pictures; never threads, settings files or oth
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from engines.plugins import Plugins
 from live.frame import Captured, Face, Format, Image, Patch, Persona, SafeFrame
@@ -50,7 +50,11 @@ class Finder(Protocol):
 
 
 class Swapper(Protocol):
-    """Makes the new face."""
+    """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
+    finder's nets instead of behind them.
+    """
+
+    drawn: ClassVar[bool]
 
     def open(self) -> None: ...
 

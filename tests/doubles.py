@@ -140,6 +140,8 @@ class ColourFinder:
 class GreenSwapper:
     """Covers the face's box with green; `script(number, patch)` may raise or answer something else."""
 
+    drawn = False
+
     script: Callable[[int, Patch], Patch | None] = lambda number, patch: None
     worn: list[str] = field(default_factory=list)
 

@@ -24,12 +24,17 @@ _DETECTOR_PX = 128
 _MESH_PX = 192
 _EYE_PX = 64
 _EYE_ZOOM = 2.3  # side of the iris net's crop, as a multiple of the distance between the eye's corners
-_RIGHT, _LEFT = [33, 133], [362, 263]  # corners of the eyes, from the picture's left to its right
-# The iris net's first 16 points in the mesh's numbers.
-_RIGHT_LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173]
-_LEFT_LIDS = [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]
+_CORNERS = ([33, 133], [362, 263])  # of the right and the left eye, from the picture's left to its right
+# Points of the lids between the corners: in the iris net's numbers, in the mesh's for the right and the left eye. The
+# corners stay the mesh net's: they are calmer, and the next crop is laid level by them.
+_LID_POINTS = [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
+_LIDS = (
+    [7, 163, 144, 145, 153, 154, 155, 246, 161, 160, 159, 158, 157, 173],
+    [249, 390, 373, 374, 380, 381, 382, 466, 388, 387, 386, 385, 384, 398],
+)
 # These nets count from the corner of the first pixel, doppelcam from its centre.
 _CORNER = np.array([0.5, 0.5, 0], np.float32)
+_EYE_MOVES = 0.02  # mean move of an eye's points from which it has changed, as part of its width
 _LOOKS = 4  # at most so many looks of the mesh net for one face in one frame
 _OFF = 0.06  # how far off the middle a face may lie in its crop, as part of the crop's side
 # The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
@@ -43,6 +48,14 @@ _ANCHORS = np.array(
     ],
     np.float32,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Eyes:
+    """What was seen of a face's eyes last (see `_look_at_eye`), and which of them was looked at."""
+
+    eyes: tuple[Floats, Floats]
+    turn: int
 
 
 @dataclass
@@ -61,6 +74,7 @@ class MediapipeMesh:
     _detector: Engine | None = field(default=None, init=False)
     _mesh: Engine | None = field(default=None, init=False)
     _iris: Engine | None = field(default=None, init=False)
+    _eyes_of: dict[int, _Eyes] = field(default_factory=dict, init=False)
     _since_look: int = field(default=0, init=False)
     _square_turn: int = field(default=0, init=False)
 
@@ -88,34 +102,60 @@ class MediapipeMesh:
         if len(faces) < max(1, len(previous)) or self._since_look >= self.look_around:
             self._since_look = 0
             faces += self._look_around(image, faces)
+        self._eyes_of = {face.track: self._eyes_of[face.track] for face in faces if face.track in self._eyes_of}
         faces = [self._with_eyes(image, face) for face in faces]
         return sorted(faces, key=lambda face: -_area(face))
 
     def _with_eyes(self, image: Image, face: Face) -> Face:
-        """The face with its irises, and with lids that close: the mesh net alone keeps shut lids wide apart."""
+        """The face with its irises, and with lids that close: the mesh net alone keeps shut lids wide apart.
+
+        Eyes look and blink together: of a face that is followed one is looked at in each frame, in turn, and the other
+        one only if that one has changed.
+        """
         if self._iris is None or face.mesh is None:
             return face
+        known = self._eyes_of.get(face.track) if face.track else None
+        turn = 0 if known is None else 1 - known.turn
+        first = self._look_at_eye(image, face.mesh, turn)
+        if first is None:
+            return face
+        if known is not None and np.abs(first - known.eyes[turn]).mean() < _EYE_MOVES:
+            second: Floats | None = known.eyes[1 - turn]
+        else:
+            second = self._look_at_eye(image, face.mesh, 1 - turn)
+        if second is None:
+            return face
+        eyes = (first, second) if turn == 0 else (second, first)
+        if face.track:
+            self._eyes_of[face.track] = _Eyes(eyes, turn)
         mesh, irises = face.mesh.copy(), []
-        for corners, lids, mirrored in ((_RIGHT, _RIGHT_LIDS, False), (_LEFT, _LEFT_LIDS, True)):
+        for eye, corners, lids in zip(eyes, _CORNERS, _LIDS, strict=True):
             start, end = face.mesh[corners, :2]
             along = end - start
-            side = _EYE_ZOOM * float(np.hypot(*along))
-            matrix = square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX)
-            crop = cut(image, matrix, _EYE_PX)
-            answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
-            points = np.concatenate([answer["iris"], answer["eye"][: len(lids)]])
-            points = points - _CORNER
-            if mirrored:  # the net knows right eyes only
-                points[:, 0] = _EYE_PX - 1 - points[:, 0]
-            if not np.isfinite(points).all():
-                return face
-            radius = float(np.linalg.norm((points[1:5] - points[0])[:, :2], axis=1).mean()) * side / _EYE_PX
-            points = back(points, matrix)
-            corner = mesh[corners].copy()
-            mesh[lids, :2] = points[5:, :2]
-            mesh[corners] = corner  # the next crop is laid level by them, and the mesh net's are the calmer ones
-            irises.append([*points[0, :2], radius])
+            across = np.array([-along[1], along[0]], np.float32)
+            points = (start + end) / 2 + eye[:, :1] * along + eye[:, 1:] * across
+            mesh[lids, :2] = points[2:]
+            irises.append([*points[0], np.linalg.norm(points[1] - points[0])])
         return replace(face, mesh=mesh, points=five_points(mesh), irises=np.array(irises, np.float32))
+
+    def _look_at_eye(self, image: Image, mesh: Floats, k: int) -> Floats | None:
+        """Iris centre, a point on its edge, lids: float32 [16, 2] from the middle of the eye's corners; the first
+        number along the line between them, the second across, both in its length.
+        """
+        assert self._iris is not None, "open() comes first"
+        start, end = mesh[_CORNERS[k], :2]
+        along = end - start
+        side = _EYE_ZOOM * float(np.hypot(*along))
+        crop = cut(image, square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX), _EYE_PX)
+        mirrored = k == 1  # the net knows right eyes only
+        answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
+        iris, lids = answer["iris"][:, :2], answer["eye"][_LID_POINTS, :2]
+        radius = np.linalg.norm(iris[1:] - iris[0], axis=1).mean()
+        edge = iris[:1] + np.array([0, radius])
+        points = np.concatenate([iris[:1], edge, lids]) - _EYE_PX / 2
+        if mirrored:
+            points[:, 0] = -points[:, 0]
+        return np.asarray(points * (_EYE_ZOOM / _EYE_PX), np.float32) if np.isfinite(points).all() else None
 
     def _look_around(self, image: Image, known: list[Face]) -> list[Face]:
         """Faces that are not among `known`, by the detector: in the whole picture, and, while there is no face

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -44,6 +45,8 @@ class _Wearer:
 @dataclass
 class Mesh:
     """Swapper for portraits; the finder must give a mesh."""
+
+    drawn: ClassVar[bool] = True
 
     shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05)
     light: float = setting(1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05)

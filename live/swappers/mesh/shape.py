@@ -142,8 +142,8 @@ def _lids(now: Floats, own: Floats, persona: Floats) -> Floats:
     move as far as the wearer's, and lids that the net sees nearly shut (it leaves a third) come together.
     """
     q = now / np.maximum(own, 0.05)
-    differs = np.clip(persona - own, -0.4 * own, 0.5 * own) * _smoothstep((q - 0.42) / 0.4)
-    shut = np.clip((q - 0.42) / 0.2, 0, 1)
+    differs = np.clip(persona - own, -0.4 * own, 0.5 * own) * _smoothstep((q - 0.48) / 0.35)
+    shut = np.clip((q - 0.48) / 0.17, 0, 1)
     return np.asarray(np.maximum(now * shut + differs, 0) / np.maximum(now, 1e-3), np.float32)
 
 
