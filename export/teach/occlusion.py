@@ -28,9 +28,9 @@ from export.teach.shapes import Box
 
 HELD_OUT = ("P001", "P010")
 _WIDTHS = (16, 32, 48, 64)
-_NEW, _BATCH, _KEPT = 24, 64, 6000  # new lessons a step; lessons a step, drawn from the last so many
+_NEW, _BATCH, _KEPT = 16, 64, 6000  # new lessons a step; lessons a step, drawn from the last so many
 _MIXED = 500  # people mixed of two
-_TRUST = 4.0  # a false alarm costs so many times a miss: it shows the wearer
+_TRUST = 6.0  # a false alarm costs so many times a miss: it shows the wearer
 _log = logging.getLogger(__name__)
 
 
@@ -117,8 +117,8 @@ def box_of(faces: list[FaceCrop], openpeople: Path) -> Box:
     return Box(hands, cut_textures(openpeople, faces, np.random.default_rng(0)))
 
 
-def teach(openpeople: Path, models: Path, steps: int, seed: int = 1) -> Net:
-    """Train for `steps`; every 500th is judged on the people held out."""
+def teach(openpeople: Path, models: Path, steps: int, state: Path | None = None, seed: int = 1) -> Net:
+    """Train for `steps`; every 500th is judged on the people held out. Goes on from `state` and keeps it, if given."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     people = cut_people(openpeople, models)
@@ -131,6 +131,8 @@ def teach(openpeople: Path, models: Path, steps: int, seed: int = 1) -> Net:
     loader = iter(DataLoader(Lessons(known, box, seed), batch_size=_NEW, num_workers=1))
     # Half precision with the channels innermost: three times as fast on a CPU that has it.
     net = Net()
+    if state is not None and state.exists():
+        net.load_state_dict(torch.load(state, weights_only=True))
     net.to(memory_format=torch.channels_last)
     best = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(best, 4e-3, total_steps=steps, pct_start=0.1)
@@ -156,6 +158,8 @@ def teach(openpeople: Path, models: Path, steps: int, seed: int = 1) -> Net:
         if number % 500 == 0 or number == steps:
             _log.info("%5d  %4.0f s  loss %.4f  %s", number, time.monotonic() - began, mean, judge(net, test))
             write_model(net, models / "occlusion")
+            if state is not None:
+                torch.save(net.state_dict(), state)
     return net
 
 
@@ -216,8 +220,11 @@ def main() -> None:
     parser.add_argument("openpeople", type=Path)
     parser.add_argument("models", type=Path)
     parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument(
+        "--state", type=Path, help="go on from this file if it is there, and keep what is learned in it"
+    )
     args = parser.parse_args()
-    teach(args.openpeople, args.models, args.steps)
+    teach(args.openpeople, args.models, args.steps, args.state)
 
 
 if __name__ == "__main__":
