@@ -28,9 +28,9 @@ from export.teach.shapes import Box
 
 HELD_OUT = ("P001", "P010")
 _WIDTHS = (16, 32, 48, 64)
-_NEW, _BATCH, _KEPT = 24, 64, 6000  # new lessons a step; lessons a step, drawn from the last so many
+_NEW, _BATCH, _KEPT = 16, 64, 6000  # new lessons a step; lessons a step, drawn from the last so many
 _MIXED = 500  # people mixed of two
-_TRUST = 4.0  # a false alarm costs so many times a miss: it shows the wearer
+_TRUST = 6.0  # a false alarm costs so many times a miss: it shows the wearer
 _log = logging.getLogger(__name__)
 
 
@@ -117,8 +117,13 @@ def box_of(faces: list[FaceCrop], openpeople: Path) -> Box:
     return Box(hands, cut_textures(openpeople, faces, np.random.default_rng(0)))
 
 
-def teach(openpeople: Path, models: Path, steps: int, seed: int = 1) -> Net:
-    """Train for `steps`; every 500th is judged on the people held out."""
+def teach(
+    openpeople: Path, models: Path, steps: int, rate: float = 4e-3, seed: int = 1, state: Path | None = None
+) -> Net:
+    """Train for `steps`; every 500th is judged on the people held out. Goes on from `state` and keeps it, if given.
+
+    `rate` is the highest learning rate; it rises in the first tenth of the steps and then falls.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     people = cut_people(openpeople, models)
@@ -131,9 +136,11 @@ def teach(openpeople: Path, models: Path, steps: int, seed: int = 1) -> Net:
     loader = iter(DataLoader(Lessons(known, box, seed), batch_size=_NEW, num_workers=1))
     # Half precision with the channels innermost: three times as fast on a CPU that has it.
     net = Net()
+    if state is not None and state.exists():
+        net.load_state_dict(torch.load(state, weights_only=True))
     net.to(memory_format=torch.channels_last)
-    best = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=0.02)
-    rate = torch.optim.lr_scheduler.OneCycleLR(best, 4e-3, total_steps=steps, pct_start=0.1)
+    best = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.02)
+    plan = torch.optim.lr_scheduler.OneCycleLR(best, rate, total_steps=steps, pct_start=0.1)
     kept: list[Tensor] = [torch.empty((_KEPT, *part.shape[1:]), dtype=torch.uint8) for part in test]
     began, filled, mean = time.monotonic(), 0, 0.0
     for number in range(1, steps + 1):
@@ -151,11 +158,13 @@ def teach(openpeople: Path, models: Path, steps: int, seed: int = 1) -> Net:
         best.zero_grad()
         loss.backward()
         best.step()
-        rate.step()
+        plan.step()
         mean += 0.02 * (float(loss.detach()) - mean)
         if number % 500 == 0 or number == steps:
             _log.info("%5d  %4.0f s  loss %.4f  %s", number, time.monotonic() - began, mean, judge(net, test))
             write_model(net, models / "occlusion")
+            if state is not None:
+                torch.save(net.state_dict(), state)
     return net
 
 
@@ -216,8 +225,13 @@ def main() -> None:
     parser.add_argument("openpeople", type=Path)
     parser.add_argument("models", type=Path)
     parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--state", type=Path, help="go on from this file if it is there, and keep what is learned in it"
+    )
     args = parser.parse_args()
-    teach(args.openpeople, args.models, args.steps)
+    teach(args.openpeople, args.models, args.steps, args.rate, args.seed, args.state)
 
 
 if __name__ == "__main__":

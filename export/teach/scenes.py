@@ -42,7 +42,7 @@ class Lesson:
     counts: Floats
 
 
-def paint(rng: Random, faces: list[FaceCrop], box: Box, clean: float = 0.45) -> Lesson:
+def paint(rng: Random, faces: list[FaceCrop], box: Box, clean: float = 0.5) -> Lesson:
     """A lesson; with the chance `clean` nothing is in front (of a face that has no hand on it anyway)."""
     face = faces[int(rng.integers(len(faces)))]
     canvas, mesh, hand = pose(rng, face)
@@ -58,9 +58,15 @@ def paint(rng: Random, faces: list[FaceCrop], box: Box, clean: float = 0.45) -> 
         canvas = cast_shadow(rng, canvas, over, size)
         canvas = canvas * (1 - over[..., None]) + pixels * over[..., None]
         hidden = np.maximum(hidden, over)
-    image = webcam(rng, light(rng, canvas))
-    # Hair and background at the rim are anybody's guess: they hardly count.
-    counts = np.maximum(cv2.erode(hull, np.ones((5, 5), np.uint8)), 0.25 * cv2.dilate(hull, np.ones((5, 5), np.uint8)))
+    canvas = light(rng, canvas)
+    # Hair at the rim is anybody's guess, and nothing is drawn on the background: they count less.
+    counts = np.maximum(cv2.erode(hull, np.ones((5, 5), np.uint8)), 0.2)
+    if rng.random() < 0.1:  # the face is half out of the picture, whose last pixels are repeated
+        edge, turns = int(rng.uniform(0.05, 0.5) * n), int(rng.integers(4))
+        for plane in (canvas, hidden, counts):
+            side = np.rot90(plane, turns)  # a view
+            side[:, :edge] = side[:, edge : edge + 1] if plane is canvas else 0
+    image = webcam(rng, canvas)
     small = (NET_PX, NET_PX)
     return Lesson(
         image,
@@ -117,7 +123,7 @@ def recolour(rng: Random, canvas: Floats) -> Floats:
 def dress(rng: Random, canvas: Floats, mesh: Floats, size: float, skin: Floats, box: Box, hull: Floats) -> Floats:
     """What is no thing in front: another background, beard, moustache, lipstick, glasses, a hat."""
     n = len(canvas)
-    if rng.random() < 0.35:  # a background that begins behind the head, or right at the face as a hood does
+    if rng.random() < 0.5:  # a background that begins behind the head, or right at the face as a hood does
         far = cv2.dilate(hull, np.ones((3, 3), np.uint8), iterations=int(rng.integers(3, 16)))
         if rng.random() < 0.5:
             far[n * 2 // 3 :] = 1
@@ -196,12 +202,12 @@ def light(rng: Random, canvas: Floats) -> Floats:
     if rng.random() < 0.5:
         a = rng.uniform(0, 2 * np.pi)
         gain *= np.clip(1 + rng.uniform(0, 1.6) * (np.cos(a) * x + np.sin(a) * y), 0.15, 2)
-    if rng.random() < 0.3:  # one side of a hard edge lies in shadow
+    if rng.random() < 0.45:  # one side of a hard edge lies in shadow
         a = rng.uniform(0, 2 * np.pi)
         wave = 0.05 * np.sin(rng.uniform(2, 12) * (x - y) + rng.uniform(0, 6))
         edge = (np.cos(a) * x + np.sin(a) * y + rng.normal(0, 0.15) + wave) / rng.uniform(0.01, 0.2)
         gain *= 1 - rng.uniform(0.2, 0.8) / (1 + np.exp(-np.clip(edge, -30, 30)))
-    if rng.random() < 0.15:  # a spot of light, or a shadow of something out of the picture
+    if rng.random() < 0.25:  # a spot of light, or a shadow of something out of the picture
         at = rng.normal(0, 0.2, 2)
         spot = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / rng.uniform(0.005, 0.08))
         gain *= 1 + rng.uniform(-0.6, 0.9) * spot
@@ -212,7 +218,7 @@ def light(rng: Random, canvas: Floats) -> Floats:
 def webcam(rng: Random, canvas: Floats) -> Image:
     """What a cheap camera makes of it, u8 [96, 96, 3]: exposure, blur, few pixels, noise, sharpening, JPEG."""
     bright = float(canvas.mean()) / 255
-    gain = float(np.clip(bright * rng.uniform(0.6, 1.35), 0.12, 0.75)) / max(bright, 1e-3)  # a camera adapts
+    gain = float(np.clip(bright * rng.uniform(0.6, 1.6), 0.12, 0.85)) / max(bright, 1e-3)  # a camera adapts
     seen = np.clip(canvas * gain / 255, 0, 1) ** rng.uniform(0.75, 1.35)
     unit: Floats = np.clip((seen - 0.5) * rng.uniform(0.6, 1.2) + 0.5 + rng.normal(0, 0.05), 0, 1).astype(np.float32)
     if rng.random() < 0.3:
