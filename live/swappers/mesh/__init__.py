@@ -21,7 +21,7 @@ from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
-from live.swappers.mesh.detail import Detail
+from live.swappers.mesh.detail import Detail, noise
 from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.mouth import fill_outline, keep_mouth
@@ -61,6 +61,7 @@ class Mesh:
     _calm: Calm = field(init=False, repr=False)
     _light: Light = field(init=False, repr=False)
     _rim: Floats = field(init=False, repr=False)
+    _noise: Floats = field(init=False, repr=False)
     _atlas: Atlas | None = field(default=None, init=False, repr=False)
     _eyeballs: list[Eyeball | None] = field(default_factory=list, init=False, repr=False)
     _persona: Floats = field(init=False, repr=False)
@@ -79,6 +80,7 @@ class Mesh:
             self._calm = Calm(expressions["calm"], expressions["ways"])
         self._light = Light(self._skull, self._skull.normals(self._skull.canonical), self._uv)
         self._rim = rim_weight(len(self._uv))
+        self._noise = noise()
         if self.front:
             self._occlusion.open()
         self._wearers = {}
@@ -136,6 +138,7 @@ class Mesh:
         wearer.detail.compare(pixels, here)
         keep_mouth(pixels, alpha, here, old, points)
         self._put_eyes(pixels, alpha, here, old, points, face, corner[:2], head, wearer)
+        pixels = wearer.detail.add_grain(pixels, self._noise)
         turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
         vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one

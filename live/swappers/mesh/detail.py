@@ -1,8 +1,9 @@
 """Sharpness and grain: the new face is as soft and as noisy as the camera's picture around it.
 
-Both are read from how fine detail falls off: the mean strength of the finest band of a picture over that of the next
-one. A portrait shrunk to the face's size is sharper than most webcams; so it is fetched from a smaller atlas until
-both ratios agree. Steps are small and slow: nobody sees them.
+Sharpness is read from how fine detail falls off: the mean strength of the finest band of a picture over that of the
+next one. A portrait shrunk to the face's size is sharper than most webcams; so it is fetched from a smaller atlas until
+both ratios agree. Grain is what the camera's finest band has more in its smooth places (its median, which edges do not
+reach). All steps are small and slow: nobody sees them.
 """
 
 from __future__ import annotations
@@ -12,19 +13,24 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from live.frame import Image
+from live.frame import Floats, Image
 
-_EVERY = 3  # frames between two measurements
+_EVERY = 3  # frames between two measurements, after the first second
 _SOFTEST = 3.0
+_LEAST_GRAIN, _MOST_GRAIN = 0.6, 12.0  # grey levels
+_MOVING = 0.6  # the rest of what is fine and even in a picture is skin, which does not flicker
+_TILE_PX = 512
+_FINE_OF_NOISE = 0.35  # strength that `_bands` finds in smooth places of noise of strength 1
 
 
 @dataclass
 class Detail:
-    """What is remembered of one wearer: `softness` >= 1, how many times smaller the atlas is fetched."""
+    """What is remembered of one wearer: `softness` >= 1, how many times smaller the atlas is fetched; `grain`, the
+    strength of the noise to add, in grey levels.
+    """
 
     softness: float = 1.0
     grain: float = 0.0
-    _wearer: float = field(default=0.0, init=False)
     _frame: int = field(default=0, init=False)
 
     def compare(self, new: Image, here: Image) -> None:
@@ -36,14 +42,43 @@ class Detail:
         if min(rows, columns) < 24:
             return
         part = slice(rows // 4, rows * 3 // 4), slice(columns // 4, columns * 3 // 4)
-        fell = _fall_off(new[part]) / max(_fall_off(here[part]), 1e-3)
+        fall_new, smooth_new = _bands(new[part])
+        fall_here, smooth_here = _bands(here[part])
         pace = 0.5 if self._frame < 10 else 0.15
-        self.softness = float(np.clip(self.softness * fell**pace, 1.0, _SOFTEST))
+        self.softness = float(np.clip(self.softness * (fall_new / max(fall_here, 1e-3)) ** pace, 1.0, _SOFTEST))
+        lacks = _MOVING * np.sqrt(max(smooth_here**2 - smooth_new**2, 0.0)) / _FINE_OF_NOISE
+        self.grain += (float(min(lacks, _MOST_GRAIN)) - self.grain) * pace
+
+    def add_grain(self, pixels: Image, tile: Floats) -> Image:
+        """`pixels` with the camera's noise, another in each frame. `tile` is made by `noise`."""
+        if self.grain < _LEAST_GRAIN:
+            return pixels
+        rows, columns = pixels.shape[:2]
+        y, x = np.arange(rows) + self._frame * 131, np.arange(columns) + self._frame * 197
+        part = tile.take(y, 0, mode="wrap").take(x, 1, mode="wrap")
+        return np.asarray(cv2.addWeighted(pixels, 1.0, part, self.grain, 0.0, dtype=cv2.CV_8U), np.uint8)
 
 
-def _fall_off(picture: Image) -> float:
+def noise() -> Floats:
+    """A tile of noise, float32 [n, n, 3]: mostly in the brightness, a little coarser than the pixels, as sensors and
+    codecs leave it; strength 1.
+    """
+    rng = np.random.default_rng(7)
+    grey = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (_TILE_PX, _TILE_PX)), (0, 0), 0.6))
+    colour = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (_TILE_PX, _TILE_PX, 3)), (0, 0), 1.0))
+    tile = grey[..., None] / grey.std() + 0.35 * colour / colour.std()
+    return np.asarray(tile / tile.std(), np.float32)
+
+
+def _bands(picture: Image) -> tuple[float, float]:
+    """How much of the next band's strength the finest has, and the finest's strength in smooth places."""
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     soft = cv2.GaussianBlur(grey, (3, 3), 0.8)
     softer = cv2.GaussianBlur(soft, (5, 5), 1.4)
     fine, coarse = cv2.absdiff(grey, soft), cv2.absdiff(soft, softer)
-    return float(fine.mean() / max(coarse.mean(), 0.05))
+    counts = np.bincount(fine.ravel(), minlength=256).cumsum()
+    half = counts[-1] / 2
+    at = int(np.searchsorted(counts, half))
+    before = counts[at - 1] if at else 0
+    smooth = at - 0.5 + float((half - before) / max(counts[at] - before, 1))  # between whole levels
+    return float(fine.mean() / max(coarse.mean(), 0.05)), max(smooth, 0.0)
