@@ -21,10 +21,11 @@ from typing import Any
 
 import cv2
 
-from engines.errors import DoppelcamError, LoopFailed, SinkLost, SourceLost
+from engines.errors import DoppelcamError, LoopFailed, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
+from live.outlets import PAUSES_S, Outlets
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.settings import setting
 from live.stage import Stage
@@ -32,7 +33,6 @@ from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
-_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass
@@ -79,9 +79,9 @@ class Loop:
         self._entrance: Mailbox[Frame] = Mailbox(credits=settings.in_flight)
         self._swapped: Mailbox[Frame] = Mailbox()
         self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
-        self._boxes: dict[str, Mailbox[SafeFrame]] = {name: Mailbox(credits=1) for name in parts.sinks}
         self._go = threading.Event()
         self._stopping = threading.Event()
+        self._outlets = Outlets(parts.sinks, self.ledger, self._stopping, lossless=lossless)
         self._format: Format | None = None
         self._number = 0
         self._failures = 0
@@ -102,7 +102,7 @@ class Loop:
             self._entrance, self._swapped, self._worn,
         )  # fmt: skip
         pixels = self._stage(
-            "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._boxes.values()
+            "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._outlets.boxes
         )
         stages = [camera, engine, pixels]
         try:
@@ -110,14 +110,14 @@ class Loop:
             assert self._format is not None, "an opened source has a format"
             self.guard.open(self._format, self.ledger)
             self.ledger.period_ms = 1000 / self._format.fps
-            sinks = [self._sink_stage(name, sink, self._format) for name, sink in self.parts.sinks.items()]
+            sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
             stages += sinks
             self._start(sinks)
             self._watch(stages, sinks, seconds, status)
         finally:
             self.stop()
             self._finish(stages)
-        errors = [stage.error for stage in stages if stage.error is not None]
+        errors = _told(stages)
         if errors:
             raise errors[0]
 
@@ -149,7 +149,7 @@ class Loop:
             stage.start()
         for stage in stages:
             stage.opened.wait()
-        errors = [stage.error for stage in stages if stage.error is not None]
+        errors = _told(stages)
         if len(errors) > 1 and all(isinstance(error, DoppelcamError) for error in errors):
             lines = [f"{e.message}{f' ({e.hint})' if e.hint else ''}" for e in errors if isinstance(e, DoppelcamError)]
             raise type(errors[0])("; ".join(lines))
@@ -228,7 +228,7 @@ class Loop:
         attempt = 0
         while True:
             self.parts.source.close()
-            if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
+            if self._stopping.wait(PAUSES_S[min(attempt, len(PAUSES_S) - 1)]):
                 raise Closed
             attempt += 1
             try:
@@ -332,45 +332,10 @@ class Loop:
     def _deliver(self, shown: SafeFrame, *, stamp: bool = True) -> None:
         if stamp:
             self._delivered_ns = self._clock()
-        for name, box in self._boxes.items():
-            try:
-                if self.lossless:
-                    box.hand(shown)
-                elif box.post(shown):
-                    self.ledger.dropped(name)
-            except Closed:
-                continue  # this sink is gone, the others go on
+        self._outlets.deliver(shown)
 
-    # ---- sink threads
 
-    def _sink_stage(self, name: str, sink: Sink, format: Format) -> Stage:
-        box = self._boxes[name]
-        self.ledger.add_sink(name)
-
-        def step() -> None:
-            shown = box.take()
-            assert shown is not None, "take without a time limit gives a frame"
-            try:
-                sink.write(shown)
-                self.ledger.shown(name, shown.trace)
-            except SinkLost as error:
-                self.ledger.error(error.message)
-                if error.closed:
-                    raise Closed from None
-                self._reopen_sink(sink, format)
-            finally:
-                box.credit()
-
-        return self._stage(f"sink {name}", lambda: sink.open(format), step, sink.close, box)
-
-    def _reopen_sink(self, sink: Sink, format: Format) -> None:
-        for pause_s in _PAUSES_S:
-            sink.close()
-            if self._stopping.wait(pause_s):
-                raise Closed
-            try:
-                sink.open(format)
-                return
-            except DoppelcamError as error:
-                last = error
-        raise last
+def _told(stages: list[Stage]) -> list[BaseException]:
+    """Why stages failed; without those that only say that another one, on which they wait, could not open."""
+    errors = [stage.error for stage in stages if stage.error is not None]
+    return [error for error in errors if not isinstance(error, Closed)] or errors

@@ -46,17 +46,13 @@ class Stage:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        ready = False
         try:
             self._open()
-            ready = True
-        except Closed:
-            pass  # another stage, on which this one waits, could not open and says why
         except BaseException as error:
             self.error = error
         self.opened.set()
         try:
-            if ready:
+            if self.error is None:
                 self._go.wait()
                 while True:
                     self._step()

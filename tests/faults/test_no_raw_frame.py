@@ -29,6 +29,12 @@ FRAMES = 120
 FAULTY = {*range(31, 34), *range(50, 58), 80, 82, 84, *range(100, 109)}
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["swap by a net", "drawn swap"])
+def drawn(request, monkeypatch):
+    """Everything holds on whichever thread the swap runs."""
+    monkeypatch.setattr(GreenSwapper, "drawn", request.param)
+
+
 def run(source=None, **more):
     sinks = {"one": Witness(), "two": Witness()}
     make_loop(source or NumberedCamera(FRAMES), sinks=sinks, give_up_after=1000, **more).run()
@@ -157,7 +163,7 @@ def test_a_picture_of_another_size_or_kind_does_not_leak():
 
 
 def test_a_lost_camera_does_not_leak(monkeypatch):
-    monkeypatch.setattr("live.loop._PAUSES_S", (0.02,))
+    monkeypatch.setattr("live.loop.PAUSES_S", (0.02,))
     source = LosingCamera(FRAMES, lost_at=(30, 31, 90), refusals=1, wait=lambda n: threading.Event().wait(0.001))
     one, _ = run(source=source, lossless=False, stall_ms=100)
     assert not one.leaked()

@@ -8,6 +8,7 @@ import pytest
 
 from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
 from live import loop as loop_module
+from live import outlets as outlets_module
 from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
 
 
@@ -92,7 +93,7 @@ def test_it_starts_on_a_cover():
 
 
 def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
-    monkeypatch.setattr(loop_module, "_PAUSES_S", (0.15,))
+    monkeypatch.setattr(loop_module, "PAUSES_S", (0.15,))
     source = LosingCamera(40, lost_at=(20,), refusals=2, wait=lambda number: threading.Event().wait(0.003))
     loop = make_loop(source, lossless=False, stall_ms=100)
     loop.run()
@@ -108,7 +109,7 @@ def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
 
 
 def test_a_sink_that_goes_away_is_opened_again_while_the_others_go_on(monkeypatch):
-    monkeypatch.setattr(loop_module, "_PAUSES_S", (0.0,))
+    monkeypatch.setattr(outlets_module, "PAUSES_S", (0.0,))
     frail, steady = Witness(fail_at=(5,)), Witness()
     loop = make_loop(NumberedCamera(50), sinks={"frail": frail, "steady": steady})
     loop.run()
@@ -243,3 +244,41 @@ def test_the_persona_is_put_on_once_on_the_engine_thread():
     make_loop(NumberedCamera(3), swapper=swapper, persona=persona).run()
     assert swapper.worn == ["nobody"]
     assert threads == ["doppelcam-engine"]
+
+
+@pytest.mark.parametrize(("drawn", "thread"), [(False, "doppelcam-engine"), (True, "doppelcam-pixels")])
+def test_a_drawn_swap_lives_on_the_pixels_thread_and_one_by_a_net_on_the_engines(drawn, thread):
+    seen = []
+
+    class Swapper(GreenSwapper):
+        def open(self):
+            seen.append(("open", threading.current_thread().name))
+
+        def wear(self, persona):
+            seen.append(("wear", threading.current_thread().name))
+
+        def swap(self, image, face):
+            seen.append(("swap", threading.current_thread().name))
+            return super().swap(image, face)
+
+        def close(self):
+            seen.append(("close", threading.current_thread().name))
+
+    swapper = Swapper()
+    swapper.drawn = drawn
+    loop = make_loop(NumberedCamera(5), swapper=swapper)
+    loop.run()
+    assert {what for what, _ in seen} == {"open", "wear", "swap", "close"}
+    assert {name for _, name in seen} == {thread}
+    assert loop.parts.sinks["witness"].numbers("live") == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_persona_that_cannot_be_worn_is_told_alone(drawn):
+    def persona(finder):
+        raise BadInput("no face was found in me.jpg")
+
+    swapper = GreenSwapper()
+    swapper.drawn = drawn
+    with pytest.raises(BadInput, match=r"^no face was found in me\.jpg$"):
+        make_loop(NumberedCamera(5), swapper=swapper, persona=persona).run()

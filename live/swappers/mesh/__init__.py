@@ -102,6 +102,7 @@ class Mesh:
         self._persona = self._calm(self._atlas.shape)
         self._wearers = {}
         self._pale = {}
+        self._frames = 0
 
     def swap(self, image: Image, face: Face) -> Patch:
         if face.mesh is None:
