@@ -21,7 +21,7 @@ from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
-from live.swappers.mesh.detail import Detail, noise
+from live.swappers.mesh.detail import Detail, Noise, mix_noise, noise
 from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.mouth import fill_outline, keep_mouth
@@ -61,7 +61,7 @@ class Mesh:
     _calm: Calm = field(init=False, repr=False)
     _light: Light = field(init=False, repr=False)
     _rim: Floats = field(init=False, repr=False)
-    _noise: Floats = field(init=False, repr=False)
+    _noise: Noise = field(init=False, repr=False)
     _atlas: Atlas | None = field(default=None, init=False, repr=False)
     _eyeballs: list[Eyeball | None] = field(default_factory=list, init=False, repr=False)
     _persona: Floats = field(init=False, repr=False)
@@ -90,6 +90,7 @@ class Mesh:
             np.zeros((468, 3), np.float32), self._skull.triangles, self._uv, self._rim,
             flat, flat.copy(), np.zeros((4, 4), np.uint8), flat.copy(),
         )  # fmt: skip
+        mix_noise(np.zeros((4, 4, 3), np.uint8), self._noise, 0, 0, 1)
 
     def close(self) -> None:
         self._occlusion.close()
@@ -139,7 +140,7 @@ class Mesh:
         wearer.detail.compare(pixels, here)
         keep_mouth(pixels, alpha, here, old, points)
         self._put_eyes(pixels, alpha, here, old, points, face, corner[:2], head, wearer)
-        pixels = wearer.detail.add_grain(pixels, self._noise)
+        wearer.detail.add_grain(pixels, self._noise)
         turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
         vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one

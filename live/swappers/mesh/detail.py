@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+import numpy.typing as npt
+from numba import njit
 
-from live.frame import Floats, Image
+from live.frame import Image
+
+Noise = npt.NDArray[np.int8]
 
 _EVERY = 3  # frames between two measurements, after the first second
 _SOFTEST = 3.0
 _LEAST_GRAIN, _MOST_GRAIN = 0.6, 12.0  # grey levels
 _MOVING = 0.6  # the rest of what is fine and even in a picture is skin, which does not flicker
 _TILE_PX = 512
+_TILE_STRENGTH = 32
 _FINE_OF_NOISE = 0.35  # strength that `_bands` finds in smooth places of noise of strength 1
 
 
@@ -49,25 +54,39 @@ class Detail:
         lacks = _MOVING * np.sqrt(max(smooth_here**2 - smooth_new**2, 0.0)) / _FINE_OF_NOISE
         self.grain += (float(min(lacks, _MOST_GRAIN)) - self.grain) * pace
 
-    def add_grain(self, pixels: Image, tile: Floats) -> Image:
-        """`pixels` with the camera's noise, another in each frame. `tile` is made by `noise`."""
-        if self.grain < _LEAST_GRAIN:
-            return pixels
-        rows, columns = pixels.shape[:2]
-        y, x = np.arange(rows) + self._frame * 131, np.arange(columns) + self._frame * 197
-        part = tile.take(y, 0, mode="wrap").take(x, 1, mode="wrap")
-        return np.asarray(cv2.addWeighted(pixels, 1.0, part, self.grain, 0.0, dtype=cv2.CV_8U), np.uint8)
+    def add_grain(self, pixels: Image, tile: Noise) -> None:
+        """Put the camera's noise on `pixels`, in place, another in each frame. `tile` is made by `noise`."""
+        if self.grain >= _LEAST_GRAIN:
+            mix_noise(pixels, tile, self._frame * 131, self._frame * 197, round(self.grain * 256 / _TILE_STRENGTH))
 
 
-def noise() -> Floats:
-    """A tile of noise, float32 [n, n, 3]: mostly in the brightness, a little coarser than the pixels, as sensors and
-    codecs leave it; strength 1.
+def noise() -> Noise:
+    """A tile of noise, int8 [n, n, 3]: mostly in the brightness, a little coarser than the pixels, as sensors and
+    codecs leave it; of strength `_TILE_STRENGTH`.
     """
     rng = np.random.default_rng(7)
     grey = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (_TILE_PX, _TILE_PX)), (0, 0), 0.6))
     colour = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (_TILE_PX, _TILE_PX, 3)), (0, 0), 1.0))
     tile = grey[..., None] / grey.std() + 0.35 * colour / colour.std()
-    return np.asarray(tile / tile.std(), np.float32)
+    return np.asarray(np.clip(tile * (_TILE_STRENGTH / tile.std()), -127, 127), np.int8)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def mix_noise(pixels, tile, top, left, strength):  # type: ignore[no-untyped-def]
+    """`pixels` u8 [h, w, 3] += `tile` int8 [n, n, 3] (repeated, from row `top` and column `left`) * `strength` / 256,
+    in place.
+    """
+    rows, columns, size = pixels.shape[0], pixels.shape[1], tile.shape[0]
+    for y in range(rows):
+        row = (top + y) % size
+        column = left % size
+        for x in range(columns):
+            for c in range(3):
+                value = np.int32(pixels[y, x, c]) + ((np.int32(tile[row, column, c]) * strength) >> 8)
+                pixels[y, x, c] = np.uint8(min(max(value, 0), 255))
+            column += 1
+            if column == size:
+                column = 0
 
 
 def _bands(picture: Image) -> tuple[float, float]:
