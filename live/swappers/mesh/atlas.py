@@ -17,7 +17,7 @@ from live.frame import Face, Floats, Image, Mask, Persona
 from live.raster import draw_mesh
 from live.swappers.mesh.shape import Skull
 
-_SMALLEST_PX, _LARGEST_PX = 192, 1024
+_SMALLEST_PX, _LARGEST_PX = 192, 800
 _STEP = 2**0.25  # from one size to the next
 LOG_FROM = np.float32(4)  # added to colours before their logarithm is taken, so that black has one
 COLOUR_PX = 64  # colours for the light are read from an atlas of this size
@@ -152,21 +152,28 @@ def fill(picture: cv2.typing.MatLike, known: npt.NDArray[np.bool_]) -> Image:
 
 def _merge(sheets: list[Image], trusts: list[Floats]) -> Image:
     """All views as one: each texel from where it is seen best, the colours of the others brought to the first's."""
-    sigma = sheets[0].shape[0] / 12
+    size = sheets[0].shape[0]
     best = np.maximum.reduce(trusts)
-    total = np.zeros((*best.shape, 1), np.float32)
-    picture = np.zeros(sheets[0].shape, np.float32)
-    first = sheets[0].astype(np.float32) + 1
+    total = np.zeros((size, size, 1), np.float32)
+    picture = np.zeros((size, size, 3), np.float32)
+    first, sure = _small(sheets[0]), _small(trusts[0])
     for sheet, trust in zip(sheets, trusts, strict=True):
-        share = np.asarray(cv2.GaussianBlur(np.clip((trust - best) / 0.12 + 1, 0, 1), (0, 0), sigma / 8))[..., None]
+        share = np.asarray(cv2.blur(np.clip((trust - best) / 0.12 + 1, 0, 1), (size // 50, size // 50)))[..., None]
         if share.max() < 0.01:
             continue
-        here = sheet.astype(np.float32) + 1
-        both = np.minimum(trust, trusts[0])[..., None] ** 2 + 1e-4
-        gain = cv2.GaussianBlur(first * both, (0, 0), sigma) / cv2.GaussianBlur(here * both, (0, 0), sigma)
-        picture += (here * np.clip(gain, 0.5, 2) - 1) * share
+        both = np.minimum(_small(trust), sure)[..., None] ** 2 + np.float32(1e-4)
+        mine, others = (
+            cv2.GaussianBlur((small + 1) * both, (0, 0), COLOUR_PX / 12) for small in (_small(sheet), first)
+        )
+        gain = cv2.resize(np.clip(others / mine, 0.5, 2), (size, size), interpolation=cv2.INTER_LINEAR)
+        picture += sheet * gain * share
         total += share
-    return np.clip(picture / np.maximum(total, 1e-3) + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture / np.maximum(total, 1e-3) + 0.5, 0, 255), np.uint8)
+
+
+def _small(picture: cv2.typing.MatLike) -> Floats:
+    small = cv2.resize(picture, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
 
 
 def _skin(colour: Image, uv: Floats) -> Floats:
