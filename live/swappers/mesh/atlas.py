@@ -162,8 +162,11 @@ def _merge(sheets: list[Image], trusts: list[Floats]) -> Image:
         if share.max() < 0.01:
             continue
         here = sheet.astype(np.float32) + 1
-        both = np.minimum(trust, trusts[0])[..., None] ** 2 + 1e-4
-        gain = cv2.GaussianBlur(first * both, (0, 0), sigma) / cv2.GaussianBlur(here * both, (0, 0), sigma)
+        # Compared where both see something; elsewhere the first shows what only happens to lie there.
+        both = np.clip(np.minimum(trust, trusts[0]) - 0.1, 0, 1)[..., None] ** 2
+        gain = (cv2.GaussianBlur(first * both, (0, 0), sigma) + 0.1) / (
+            cv2.GaussianBlur(here * both, (0, 0), sigma) + 0.1
+        )
         picture += (here * np.clip(gain, 0.5, 2) - 1) * share
         total += share
     return np.clip(picture / np.maximum(total, 1e-3) + 0.5, 0, 255).astype(np.uint8)
