@@ -1,4 +1,4 @@
-"""Shapes: the head's pose is found, expressions are taken out, the way to the persona leaves rim, lids and lips whole."""
+"""Shapes: the head's pose is found, expressions are taken out, the way to the persona leaves rim and lids whole."""
 
 from __future__ import annotations
 
