@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import live
+from live.align import CORE
 from live.frame import Face, Format, Frame, Patch, SafeFrame
 from live.guard import LOST, NO_FACE, NOT_COVERED, Guard, covers_face
 from live.trace import Ledger, Trace
@@ -159,14 +160,83 @@ def test_a_malformed_patch_never_counts_as_cover(bad):
     assert not covers_face(face(), bad, IMAGE)
 
 
-def test_a_mesh_face_needs_three_quarters_of_its_core_covered():
-    from live.align import CORE
-
+def meshed_face():
+    """A face whose core points, nine of them, lie in a row of the patch, two pixels apart from x = 12 on."""
     mesh = np.zeros((468, 3), np.float32)
     mesh[list(CORE), 0] = np.linspace(12, 28, len(CORE))
     mesh[list(CORE), 1] = 20
-    meshed = Face(face().points, mesh, 1.0)
+    return Face(face().points, mesh, 1.0)
+
+
+def partly(covered, hidden, count=9):
+    """A patch that covers the first `covered` core points and calls the last `hidden` of all hidden."""
+    made = patch(alpha=0)
+    made.alpha[:, : 1 + 2 * covered] = 255  # the patch begins at x = 10
+    made.hidden = np.zeros_like(made.alpha)
+    made.hidden[:, 1 + 2 * (count - hidden) :] = 255
+    return made
+
+
+def test_a_mesh_face_needs_three_quarters_of_its_core_covered():
+    meshed = meshed_face()
     assert covers_face(meshed, patch(), IMAGE)
     assert not covers_face(meshed, patch(size=(20, 10)), IMAGE)
-    mesh[list(CORE), 0] += 1000  # wholly outside the picture: nothing to cover
+    meshed.mesh[list(CORE), 0] += 1000  # wholly outside the picture: nothing to cover
     assert covers_face(meshed, patch(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("covered", "hidden", "enough"),
+    [
+        (9, 0, True), (7, 0, True), (6, 0, False),
+        (6, 1, True), (6, 3, True),  # two of the three that are missing need not be covered
+        (5, 4, True), (5, 2, False), (4, 5, True), (3, 6, True), (3, 5, True), (3, 4, False),
+        (2, 7, False), (0, 9, False), (1, 9, False),  # less than a third covered is never enough
+        (9, 9, True),  # covered all the same
+    ],
+)  # fmt: skip
+def test_hidden_points_need_no_cover_but_a_third_of_all_does(covered, hidden, enough):
+    assert covers_face(meshed_face(), partly(covered, hidden), IMAGE) == enough
+
+
+def test_only_what_is_mostly_hidden_is_excused():
+    faint = partly(5, 4)
+    faint.hidden[faint.hidden > 0] = 127
+    assert not covers_face(meshed_face(), faint, IMAGE)
+
+
+def test_points_outside_the_patch_are_not_excused():
+    narrow = patch(size=(20, 10))  # five of nine points; the others lie beside it
+    narrow.hidden = np.full_like(narrow.alpha, 255)
+    assert not covers_face(meshed_face(), narrow, IMAGE)
+
+
+def test_without_a_mesh_the_nose_must_be_covered_hidden_or_not():
+    covered, bare = patch(), patch(alpha=0)
+    covered.hidden, bare.hidden = (np.full_like(bare.alpha, 255) for _ in range(2))
+    assert covers_face(face(), covered, IMAGE) and not covers_face(face(), bare, IMAGE)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        np.zeros((20, 19), np.uint8),
+        np.zeros((20, 20, 1), np.uint8),
+        np.zeros((20, 20), bool),
+        np.zeros((20, 20), np.float32),
+        np.zeros((48, 64), np.uint8),
+    ],
+)
+def test_a_patch_with_a_malformed_hidden_never_counts_as_cover(hidden):
+    whole = patch()
+    assert covers_face(meshed_face(), whole, IMAGE)
+    whole.hidden = hidden
+    assert not covers_face(meshed_face(), whole, IMAGE)
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_hiding_more_never_makes_a_bare_face_pass(covered, hidden):
+    if covered * 3 < 9:
+        assert not covers_face(meshed_face(), partly(covered, hidden), IMAGE)
+    if covered * 4 >= 3 * 9:
+        assert covers_face(meshed_face(), partly(covered, hidden), IMAGE)

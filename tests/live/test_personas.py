@@ -105,6 +105,94 @@ def test_a_face_just_large_enough(picture):
     assert left_of(open_persona(str(picture), GivenFaces((30, 48)))) == 30
 
 
+class TurnedFaces:
+    """A finder that finds one face, turned by the picture's grey level less 100 degrees; none in a black one."""
+
+    def find(self, image, previous):
+        level = int(image[0, 0, 0])
+        points = np.array([[10, 10], [90, 90]], np.float32).repeat(3, 0)[:5]
+        return [Face(points, None, 1.0, pose=(level - 100.0, 0.0, 0.0))] if level else []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Makes a folder of pictures of these grey levels, by name."""
+
+    def make(**levels):
+        path = tmp_path / "nora"
+        path.mkdir()
+        for name, level in levels.items():
+            cv2.imwrite(str(path / f"{name}.png"), np.full((200, 200, 3), level, np.uint8))
+        return path
+
+    return make
+
+
+def test_a_folder_is_one_persona_the_straightest_view_first(folder):
+    persona = open_persona(str(folder(a=60, b=130, c=95, d=150)), TurnedFaces())
+    assert persona.name == "nora"
+    assert [view.face.pose[0] for view in persona.views] == [-5, 30, -40, 50]
+    assert [int(view.image[0, 0, 0]) for view in persona.views] == [95, 130, 60, 150]
+    assert persona.face is persona.views[0].face and persona.image is persona.views[0].image
+
+
+def test_views_that_are_as_straight_keep_the_order_of_their_names(folder):
+    persona = open_persona(str(folder(b=110, a=90, c=100)), TurnedFaces())
+    assert [int(view.image[0, 0, 0]) for view in persona.views] == [100, 90, 110]
+
+
+def test_a_folder_is_named_as_it_is_called_wherever_it_is_seen_from(folder, monkeypatch):
+    monkeypatch.chdir(folder(a=100))
+    assert open_persona(".", TurnedFaces()).name == "nora"
+
+
+def test_what_is_no_picture_by_its_name_is_passed_over(folder):
+    path = folder(a=100)
+    (path / "notes.txt").write_text("the left one is best")
+    (path / ".DS_Store").write_bytes(b"x")
+    cv2.imwrite(str(path / "B.JPG"), np.full((200, 200, 3), 120, np.uint8))
+    assert len(open_persona(str(path), TurnedFaces()).views) == 2
+
+
+@pytest.mark.parametrize("count", [0, 13])
+def test_an_empty_or_overfull_folder_is_refused_with_what_is_expected(folder, count):
+    path = folder(**{f"p{i:02}": 100 for i in range(count)})
+    with pytest.raises(BadInput, match=f"nora holds {count} pictures") as caught:
+        open_persona(str(path), TurnedFaces())
+    assert "1 to 12" in caught.value.hint and ".jpg" in caught.value.hint
+
+
+def test_as_many_pictures_as_allowed(folder):
+    path = folder(**{f"p{i:02}": 100 for i in range(12)})
+    assert len(open_persona(str(path), TurnedFaces()).views) == 12
+
+
+def test_the_picture_of_a_folder_in_which_there_is_no_face_is_named(folder):
+    with pytest.raises(BadInput, match=r"no face was found in wall\.png"):
+        open_persona(str(folder(a=100, wall=0)), TurnedFaces())
+
+
+def test_a_damaged_picture_of_a_folder_is_named(folder):
+    path = folder(a=100)
+    (path / "torn.jpg").write_bytes(b"\xff\xd8")
+    with pytest.raises(BadInput, match=r"torn\.jpg"):
+        open_persona(str(path), TurnedFaces())
+
+
+def test_in_a_folder_every_picture_shows_one_face(folder):
+    with pytest.raises(BadInput, match=r"a\.png shows 2 faces"):
+        open_persona(str(folder(a=100)), GivenFaces((0, 60), (100, 60)))
+
+
+def test_the_default_finder_opens_a_folder_of_shipped_portraits(finder, tmp_path):
+    for name in sample_names()[:2]:
+        (tmp_path / f"{name}.jpg").write_bytes((SAMPLE_PORTRAITS / f"{name}.jpg").read_bytes())
+    persona = open_persona(str(tmp_path), finder)
+    turns = [abs(view.face.pose[0]) for view in persona.views]
+    assert len(turns) == 2 and turns == sorted(turns)
+    assert all(view.face.irises is not None for view in persona.views)
+
+
 def test_the_default_finder_finds_the_face_of_every_shipped_portrait(finder):
     for path in SAMPLE_PORTRAITS.glob("*.jpg"):
         persona = open_persona(str(path), finder)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live.raster import draw_mesh
+from live.raster import draw_mesh, point_normals
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,3 +160,58 @@ def test_what_is_fetched_lies_between_the_corners_and_opacity_below_the_largest(
     assert alpha.max() <= round(255 * max(weight)) + 1
     for fetched, corners in ((map_x, source[:, 0]), (map_y, source[:, 1])):
         assert (fetched[drawn] >= corners.min() - 1).all() and (fetched[drawn] <= corners.max() + 1).all()
+
+
+def normals_of(points, triangles):
+    """As filled into an array of old values."""
+    points = np.array(points, np.float32)
+    normals = np.full_like(points, 7)
+    point_normals(points, np.array(triangles, np.int32).reshape(-1, 3), normals)
+    return normals
+
+
+@pytest.mark.parametrize(("order", "z"), [((0, 1, 2), 1), ((0, 2, 1), -1)])
+def test_the_normals_of_a_plane_are_its_own_and_turn_with_the_winding(order, z):
+    normals = normals_of([(0, 0, 3), (10, 0, 3), (0, 10, 3)], [order])
+    np.testing.assert_allclose(normals, [(0, 0, z)] * 3, atol=1e-6)
+
+
+def test_between_two_planes_of_the_same_size_the_normal_lies_in_the_middle():
+    # A roof: the first two points are its ridge.
+    normals = normals_of([(0, 0, 0), (0, 10, 0), (-10, 0, -10), (10, 0, -10)], [(0, 1, 2), (0, 3, 1)])
+    ridge = np.sqrt(0.5)
+    np.testing.assert_allclose(normals, [(0, 0, 1), (0, 0, 1), (-ridge, 0, ridge), (ridge, 0, ridge)], atol=1e-6)
+
+
+def test_larger_triangles_count_more():
+    normals = normals_of([(0, 0, 0), (0, 10, 0), (-1, 0, -1), (10, 0, -10)], [(0, 1, 2), (0, 3, 1)])
+    assert normals[0, 0] > 0.5
+
+
+@pytest.mark.parametrize("points", [[(3, 3, 3)] * 3, [(0, 0, 0), (5, 5, 5), (10, 10, 10)]])
+def test_where_there_is_no_surface_the_normal_is_zero(points):
+    assert (normals_of([*points, (1, 2, 3)], [(0, 1, 2)]) == 0).all()
+    assert (normals_of(points, []) == 0).all()
+
+
+def test_the_normals_of_the_canonical_face_point_out_of_the_head():
+    with np.load(ROOT / "live" / "models" / "face_mesh" / "topology.npz") as topology:
+        points, triangles = topology["canonical"].astype(np.float32), topology["triangles"]
+    normals = normals_of(points, triangles)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+    middle = points.mean(0) - (0, 0, 6)
+    outward = ((points - middle) * normals).sum(1)
+    assert (outward > 0).mean() > 0.97  # nostrils and the corners of the lips look inward
+    assert normals[4, 2] > 0.5 and normals[234, 0] < -0.5 < 0.5 < normals[454, 0] and normals[10, 1] > 0.2
+
+
+@settings(max_examples=60, deadline=None)
+@given(POINTS, st.data(), st.sampled_from([1.0, 1e-3, 1e3]))
+def test_normals_have_length_one_or_none_and_do_not_change_with_size(points, data, scale):
+    corner = st.integers(0, len(points) - 1)
+    triangles = data.draw(st.lists(st.tuples(corner, corner, corner), min_size=1, max_size=6))
+    normals = normals_of(points, triangles)
+    lengths = np.linalg.norm(normals, axis=1)
+    assert (np.isclose(lengths, 1, atol=1e-4) | (lengths == 0)).all()
+    unused = set(range(len(points))) - {int(i) for triangle in triangles for i in triangle}
+    assert (normals[list(unused)] == 0).all()

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from live import track
+from live.align import LEFT_EYE
 from live.frame import Face
 from live.track import Tracks
 
@@ -100,6 +102,60 @@ def test_the_mesh_moves_with_the_points_and_keeps_its_depth():
     np.testing.assert_allclose(coasting.mesh[:, :2], coasting.points, atol=1e-4)
     np.testing.assert_allclose(coasting.mesh[:, 2], np.arange(5))
     assert coasting.mesh.dtype == coasting.points.dtype == np.float32
+
+
+def with_irises(one):
+    one.irises = np.array([[*one.points[0], 4], [*one.points[1], 5]], np.float32)
+    return one
+
+
+def test_the_irises_move_with_the_points_and_keep_their_size():
+    run = Run()
+    run.see(with_irises(face(100)))
+    found = with_irises(face(105, 102, track=1))
+    before = found.irises.copy()
+    run.see(found)
+    coasting = run.see()[0][0]
+    np.testing.assert_allclose(coasting.irises[:, :2], coasting.points[:2], atol=1e-4)
+    np.testing.assert_array_equal(coasting.irises[:, 2], [4, 5])
+    assert coasting.irises.dtype == np.float32
+    np.testing.assert_array_equal(found.irises, before)  # what was found is left alone
+
+
+def test_a_face_without_irises_coasts_without():
+    run = Run()
+    run.see(100)
+    assert run.see()[0][0].irises is None
+
+
+class Pushed:
+    """Stands in for Steady: every point moves by (3, -2), those of the left eye by (8, 1)."""
+
+    def __init__(self, strength):
+        pass
+
+    def update(self, image, mesh, at_s):
+        steady = mesh + np.array([3, -2, 0], np.float32)
+        steady[list(LEFT_EYE), :2] += np.array([5, 3], np.float32)
+        return steady
+
+
+def test_the_irises_move_along_with_their_lids_when_these_are_steadied(monkeypatch):
+    monkeypatch.setattr(track, "Steady", Pushed)
+    mesh = np.random.default_rng(0).uniform(50, 150, (468, 3)).astype(np.float32)
+    irises = np.array([[80, 90, 4], [120, 91, 5]], np.float32)
+    found = Face(SHAPE + 100, mesh, 0.9, irises=irises.copy())
+    (steady,), _ = Tracks().update([found], 0.0, np.zeros((200, 200, 3), np.uint8))
+    np.testing.assert_allclose(steady.irises, irises + np.array([[3, -2, 0], [8, 1, 0]]), atol=1e-3)
+    assert steady.irises.dtype == np.float32 and steady.score == 0.9
+    np.testing.assert_array_equal(found.irises, irises)
+
+
+def test_steadied_faces_without_irises_stay_without(monkeypatch):
+    monkeypatch.setattr(track, "Steady", Pushed)
+    found = Face(SHAPE + 100, np.zeros((468, 3), np.float32), 1.0)
+    (steady,), _ = Tracks().update([found], 0.0, np.zeros((200, 200, 3), np.uint8))
+    assert steady.irises is None
 
 
 def test_a_face_seen_once_coasts_where_it_was():

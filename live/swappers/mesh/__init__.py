@@ -112,7 +112,7 @@ class Mesh:
         wearer = self._remember(face.track)
         head = self._skull.head(face.mesh)
         now = head.shape(face.mesh)
-        if not face.missed:
+        if not face.missed or wearer.own.shape is None:  # another persona may be worn while a face is missed
             wearer.own.learn(self._calm(now), now, head)
         new = face.mesh
         if self.shape > 0:

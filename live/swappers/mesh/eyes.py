@@ -131,7 +131,7 @@ def put_eye(
     corner = np.array([x0, y0], np.float32)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     cv2.fillPoly(mask, [np.round((lids - corner) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    gap_px = mask.sum() / 255 / max(1.0, float(np.linalg.norm(along)))
+    gap_px = cv2.contourArea(lids) / max(1.0, float(np.linalg.norm(along)))  # without the outline, which has a width
     mask = cv2.convertScaleAbs(cv2.blur(mask, (3, 3)), alpha=float(np.clip(gap_px - 0.5, 0, 1)))
     per_radius, picture = next((s for s in reversed(eyeball.sizes) if s[0] >= 0.8 * radius_px), eyeball.sizes[0])
     scale = radius_px / per_radius

@@ -6,10 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from live.align import INNER_LIPS, LEFT_EYE, LIDS, OVAL, RIGHT_EYE
 from live.finders.mediapipe_mesh import MediapipeMesh
 from live.personas import SAMPLE_PORTRAITS, read_picture
 from live.sources.sample import CLIP, Sample
 from live.track import Tracks
+from tests.clips import read_clip
+
+NAMES = ["amara", "joel", "lena", "nia"]
+CORNERS = [33, 133, 263, 362]
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def test_several_faces_are_found_and_the_largest_is_first(finder):
     assert faces[0].points[:, 0].min() > a.shape[1]
 
 
-@pytest.mark.parametrize("name", ["amara", "joel", "lena", "nia"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_portraits_look_straight_ahead(finder, name):
     (face,) = finder.find(read_picture(SAMPLE_PORTRAITS / f"{name}.jpg"), [])
     assert face.score > 0.9
@@ -71,3 +76,91 @@ def test_noise_and_flat_pictures_have_no_face(finder, seed):
     noise = np.random.default_rng(seed).integers(0, 255, (360, 640, 3), np.uint8)
     assert finder.find(noise, []) == []
     assert finder.find(np.full((360, 640, 3), 80 * seed, np.uint8), []) == []
+
+
+@pytest.fixture
+def eyeless():
+    """The finder that does not look for irises."""
+    finder = MediapipeMesh(eyes=False)
+    finder.open()
+    yield finder
+    finder.close()
+
+
+def openings(mesh):
+    """Mean distance between the lids, right and left, as part of the distance between the eyes' outer corners."""
+    eyes = np.linalg.norm(mesh[33, :2] - mesh[263, :2])
+    return np.array([np.mean([np.linalg.norm(mesh[u, :2] - mesh[d, :2]) for u, d in pairs]) for pairs in LIDS]) / eyes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_irises_lie_between_the_lids_and_are_as_large_as_irises(finder, name):
+    (face,) = finder.find(read_picture(SAMPLE_PORTRAITS / f"{name}.jpg"), [])
+    assert face.irises.shape == (2, 3) and face.irises.dtype == np.float32
+    for (x, y, radius), eye in zip(face.irises, (RIGHT_EYE, LEFT_EYE), strict=True):
+        lids = face.mesh[list(eye), :2]
+        assert cv2.pointPolygonTest(lids.reshape(-1, 1, 2), (float(x), float(y)), True) > 0.3 * radius
+        wide = np.linalg.norm(lids[0] - lids[8])
+        assert 0.15 * wide < radius < 0.32 * wide  # an iris is 12 mm wide, the opening about 28
+    assert face.irises[0, 2] == pytest.approx(face.irises[1, 2], rel=0.2)
+
+
+def test_an_iris_is_where_the_picture_is_dark(finder):
+    image = read_picture(SAMPLE_PORTRAITS / "lena.jpg")
+    (face,) = finder.find(image, [])
+    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (0, 0), 2)
+    for (x, y, _), (left, right) in zip(face.irises, ((33, 133), (362, 263)), strict=True):
+        beside = [(face.mesh[corner, :2] * 0.6 + np.array([x, y]) * 0.4) for corner in (left, right)]
+        middle = grey[round(float(y)), round(float(x))]
+        assert all(middle < 0.75 * grey[round(float(v)), round(float(u))] for u, v in beside)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lids_are_the_iris_nets_and_all_else_the_mesh_nets(finder, eyeless, name):
+    image = read_picture(SAMPLE_PORTRAITS / f"{name}.jpg")
+    (face,), (plain,) = finder.find(image, []), eyeless.find(image, [])
+    assert plain.irises is None
+    moved = np.flatnonzero(np.abs(face.mesh - plain.mesh).max(1) > 0)
+    assert set(moved) <= set(RIGHT_EYE) | set(LEFT_EYE)
+    np.testing.assert_array_equal(face.mesh[CORNERS], plain.mesh[CORNERS])
+    np.testing.assert_array_equal(face.mesh[:, 2], plain.mesh[:, 2])
+    for rest in (OVAL, INNER_LIPS):
+        np.testing.assert_array_equal(face.mesh[list(rest)], plain.mesh[list(rest)])
+    assert len(moved) == 28
+    # Open eyes: both nets see about the same.
+    assert np.linalg.norm((face.mesh - plain.mesh)[:, :2], axis=1).max() < 0.08 * np.linalg.norm(
+        face.mesh[33, :2] - face.mesh[263, :2]
+    )
+
+
+def test_a_mirrored_picture_has_mirrored_irises(finder):
+    image = read_picture(SAMPLE_PORTRAITS / "joel.jpg")
+    (face,), (mirrored,) = finder.find(image, []), finder.find(np.ascontiguousarray(image[:, ::-1]), [])
+    back = mirrored.irises[::-1].copy()
+    back[:, 0] = image.shape[1] - 1 - back[:, 0]
+    assert np.abs(back - face.irises).max() < 0.02 * np.linalg.norm(face.mesh[33, :2] - face.mesh[263, :2])
+
+
+def test_lids_come_together_when_the_sample_blinks(finder):
+    pictures, _ = read_clip(CLIP)
+    previous, seen = [], {}
+    for i, picture in enumerate(pictures[8:21], 8):
+        previous = finder.find(np.ascontiguousarray(picture), previous)
+        seen[i] = openings(previous[0].mesh)
+    for blink in (19, 20):
+        assert (seen[blink] < 0.6 * seen[10]).all()
+    assert (seen[12] > 0.8 * seen[10]).all()
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_an_iris_net_that_answers_nonsense_leaves_the_face_as_the_mesh_net_has_it(finder, broken):
+    class Broken:
+        def run(self, feeds):
+            return {"iris": np.full((5, 3), broken, np.float32), "eye": np.full((71, 3), broken, np.float32)}
+
+        def close(self):
+            net.close()
+
+    net, finder._iris = finder._iris, Broken()
+    (face,) = finder.find(read_picture(SAMPLE_PORTRAITS / "lena.jpg"), [])
+    assert face.irises is None and np.isfinite(face.mesh).all()
