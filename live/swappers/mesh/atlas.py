@@ -49,9 +49,7 @@ def make_atlas(persona: Persona, skull: Skull, uv: Floats) -> Atlas:
         raise ValueError("the mesh swap needs a finder that gives a mesh")
     px = max(face_px(view.face) for view in views)
     size = int(np.clip(1.3 * px, _SMALLEST_PX, _LARGEST_PX))
-    first, _ = _unfold(views[0].image, views[0].face, skull, uv, size, mirrored=False)
-    bearded = float(sample(_skin(first, uv), uv[list(_CHIN)] * size - 0.5).mean()) < 0.5
-    hair = _may_be_hair(skull, uv, size, bearded)
+    hair = _may_be_hair(skull, uv, size)
     sheets: list[Image] = []
     trusts: list[Floats] = []
     shapes: list[Floats] = []
@@ -195,15 +193,13 @@ def _skin(colour: Image, uv: Floats) -> Floats:
 # Cheeks, nose, forehead's middle, chin's sides: plain skin on nearly every face.
 _PLAIN = (50, 280, 205, 425, 101, 330, 4, 5, 195, 9, 151, 118, 347, 36, 266, 187, 411)
 
-_CHIN = (164, 18, 200, 199, 175, 208, 428, 171, 396)  # under the nose, chin: dark on both only with a beard
 
-
-def _may_be_hair(skull: Skull, uv: Floats, size: int, bearded: bool) -> Floats:
+def _may_be_hair(skull: Skull, uv: Floats, size: int) -> Floats:
     """Where hair, a fringe or a hat may lie on the face, or the background behind it: forehead, temples, rim."""
     x, y, rim = skull.canonical[:, 0], skull.canonical[:, 1], skull.from_rim_cm
     high = np.clip((-y - 4.9) / 0.8, 0, 1)
-    # Beside the eyes and cheeks hair hangs far in; along the jaw the band is narrow where a beard is the persona's own.
-    reach = np.interp(y, [1.5, 4.5], [4.5, 2.0 if bearded else 3.6])
+    # Beside the eyes and cheeks hair hangs far in; along the jaw the band is narrow, since a beard is the persona's.
+    reach = np.interp(y, [1.5, 4.5], [4.5, 2.0])
     side = np.clip((reach - rim) / 1.0, 0, 1) * np.clip((np.abs(x) - 3.4) / 0.8, 0, 1)
     jaw = np.clip((1.2 - rim) / 0.8, 0, 1)
     weight = np.maximum.reduce([high, side, jaw]).astype(np.float32)
