@@ -20,6 +20,7 @@ from live.swappers.mesh.shape import Skull
 _SMALLEST_PX, _LARGEST_PX = 192, 800
 _STEP = 2**0.25  # from one size to the next
 LOG_FROM = np.float32(4)  # added to colours before their logarithm is taken, so that black has one
+_MATCH_PX = 64  # views are brought to one colour at this size
 COLOUR_PX = 64  # colours for the light are read from an atlas of this size
 
 
@@ -156,15 +157,15 @@ def _merge(sheets: list[Image], trusts: list[Floats]) -> Image:
     best = np.maximum.reduce(trusts)
     total = np.zeros((size, size, 1), np.float32)
     picture = np.zeros((size, size, 3), np.float32)
-    first, sure = _small(sheets[0]), _small(trusts[0])
     for sheet, trust in zip(sheets, trusts, strict=True):
-        share = np.asarray(cv2.blur(np.clip((trust - best) / 0.12 + 1, 0, 1), (size // 50, size // 50)))[..., None]
+        share = np.asarray(cv2.GaussianBlur(np.clip((trust - best) / 0.12 + 1, 0, 1), (0, 0), size / 96))[..., None]
         if share.max() < 0.01:
             continue
         # Compared where both see something; elsewhere the first shows what only happens to lie there.
-        both = np.clip(np.minimum(_small(trust), sure) - 0.1, 0, 1)[..., None] ** 2
+        both = np.clip(np.minimum(trust, trusts[0]) - 0.1, 0, 1)[..., None] ** 2
         mine, others = (
-            cv2.GaussianBlur((small + 1) * both, (0, 0), COLOUR_PX / 12) + 0.1 for small in (_small(sheet), first)
+            cv2.GaussianBlur(_small((one + np.float32(1)) * both), (0, 0), _MATCH_PX / 12) + 0.1
+            for one in (sheet, sheets[0])
         )
         gain = cv2.resize(np.clip(others / mine, 0.5, 2), (size, size), interpolation=cv2.INTER_LINEAR)
         picture += sheet * gain * share
@@ -173,7 +174,7 @@ def _merge(sheets: list[Image], trusts: list[Floats]) -> Image:
 
 
 def _small(picture: cv2.typing.MatLike) -> Floats:
-    small = cv2.resize(picture, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, (_MATCH_PX, _MATCH_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32)
 
 

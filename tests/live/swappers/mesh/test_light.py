@@ -58,7 +58,7 @@ def test_a_gradient_over_the_face_comes_over(lit, skull, uv, axis):
     points = [50, 280, 205, 425, 9, 199, 151]
     found = np.log(at(gain(lit, wearer), uv, points)).mean(1)
     np.testing.assert_allclose(found, slope[points, 0], atol=0.1)
-    assert np.corrcoef(found, slope[points, 0])[0, 1] > 0.95
+    assert np.corrcoef(found, slope[points, 0])[0, 1] > 0.9
 
 
 def test_light_from_one_side_in_centimetres_comes_over(lit, skull, uv):

@@ -478,7 +478,8 @@ def test_another_persona_can_be_worn_while_open(wear, portrait):
     swapper.swap(portrait.image, portrait.face)
     swapper.wear(painted(portrait, flat(30, 30, 30)))
     patch = swapper.swap(portrait.image, portrait.face)
-    assert np.abs(patch.pixels[skin(patch, portrait.face)].astype(int) - 30).max() <= 1
+    worn = patch.pixels[skin(patch, portrait.face)].astype(int)
+    assert abs(worn.mean() - 30) < 1 and np.abs(worn - 30).max() <= 10  # the camera's grain lies on it
 
 
 def test_another_persona_can_be_worn_while_a_face_is_missed(wear, portrait, other):
