@@ -200,7 +200,7 @@ def test_a_second_view_in_other_light_is_brought_to_the_firsts(skull, uv):
     first, second = painted(skull, yaw=50), painted(skull, yaw=-50, tone=(70, 90, 120))
     atlas = atlas_of(skull, uv, first, second)
     for point in (*SPOT, 4, 205, 425):
-        assert np.abs(at(atlas, uv, point)[:3] - TONE).max() < 30
+        assert np.abs(at(atlas, uv, point)[:3] - TONE).max() < 8
 
 
 def test_between_shut_lids_there_is_skin_not_iris(skull, uv):
