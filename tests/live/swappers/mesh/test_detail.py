@@ -76,11 +76,11 @@ def test_later_steps_are_small():
         detail.compare(textured(), textured())
     steps = [detail.softness]
     for _ in range(30):
-        detail.compare(textured(), blurred(textured(), 2))
+        detail.compare(textured(), blurred(textured(), 0.7))
         steps.append(detail.softness)
     ratios = np.array(steps[1:]) / steps[:-1]
-    assert ratios.max() < 1.2
-    assert (ratios == 1).sum() >= 18  # two frames of three are not measured
+    assert steps[-1] < 3 and ratios.max() < 1.2
+    assert (ratios != 1).sum() == 10  # two frames of three are not measured
 
 
 def test_a_tiny_patch_says_nothing():

@@ -287,7 +287,7 @@ def test_a_face_wholly_outside_gives_a_patch_that_shows_nothing(wear, portrait):
 
 def checkers(shape):
     y, x = np.mgrid[: shape[0], : shape[1]]
-    return np.repeat(((x + y) % 2 * 255).astype(np.uint8)[..., None], 3, 2)
+    return np.repeat(((x // 4 + y // 4) % 2 * 255).astype(np.uint8)[..., None], 3, 2)
 
 
 def test_a_small_face_is_fetched_from_a_smaller_portrait_and_does_not_sparkle(wear, portrait):
@@ -380,13 +380,16 @@ def test_turned_far_away_the_new_face_dissolves_and_still_covers(wear, portrait)
     assert covers_face(away, patches[1], portrait.image)
 
 
-class RightHalf:
-    """Stands in for the net: something hides the right half of every face."""
+class RightPart:
+    """Stands in for the net: something hides all but the left part of every face."""
+
+    def __init__(self, free=0.5):
+        self.free = free
 
     def see(self, image, face, rect):
         x0, y0, x1, y1 = rect
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        mask[:, mask.shape[1] // 2 :] = 255
+        mask[:, int(mask.shape[1] * self.free) :] = 255
         return Front(mask, 0.5, True)
 
     def close(self):
@@ -397,7 +400,7 @@ def test_what_is_in_front_stays_in_front_and_is_told(wear, portrait, other):
     swapper = wear(other, front=True)
     swapper._occlusion.close()
     free = wear(other).swap(portrait.image, portrait.face)
-    swapper._occlusion = RightHalf()
+    swapper._occlusion = RightPart()
     patch = swapper.swap(portrait.image, portrait.face)
     half = patch.alpha.shape[1] // 2
     assert (patch.hidden[:, half:] == 255).all() and (patch.hidden[:, :half] == 0).all()
@@ -406,16 +409,16 @@ def test_what_is_in_front_stays_in_front_and_is_told(wear, portrait, other):
 
 
 def test_what_is_in_front_does_not_colour_the_face(wear, portrait):
-    """A magenta thing over the right half: the left half keeps the wearer's tone."""
+    """A darker thing over most of it: what is free keeps the wearer's tone."""
     swapper = wear(painted(portrait, flat(110, 130, 170)), front=True)
     swapper._occlusion.close()
-    swapper._occlusion = RightHalf()
+    swapper._occlusion = RightPart(0.4)
     image = flat(100, 120, 160)(portrait.image.shape)
     x0, _, x1, _ = portrait.face.box
-    image[:, int(x0 + x1) // 2 :] = MAGENTA
+    image[:, int(0.6 * x0 + 0.4 * x1) :] = (70, 85, 115)
     patch = swapper.swap(image, portrait.face)
     shown = np.median(patch.pixels[skin(patch, portrait.face)], axis=0)
-    assert np.abs(shown - (100, 120, 160)).max() < 12
+    assert np.abs(shown - (100, 120, 160)).max() < 6
 
 
 def test_a_box_held_before_the_mouth_stays_in_front(wear, portrait, other):
