@@ -209,4 +209,7 @@ def _may_be_hair(skull: Skull, uv: Floats, size: int) -> Floats:
     alpha = np.empty((size, size), np.uint8)
     flat = np.hstack([uv * size - 0.5, np.zeros((len(uv), 1))]).astype(np.float32)
     draw_mesh(flat, skull.triangles, flat[:, :2].copy(), weight, map_x, map_y, alpha, depth)
-    return np.asarray(alpha / np.float32(255), np.float32)
+    # Beyond the mesh the nearest of its rim goes on, so that nothing opaque is blurred in from there.
+    reach = np.ones((size // 12 * 2 + 1,) * 2, np.uint8)
+    hair = np.where(map_x > -1, alpha, cv2.dilate(alpha, reach))
+    return np.asarray(hair / np.float32(255), np.float32)
