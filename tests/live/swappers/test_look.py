@@ -9,12 +9,12 @@ from tests.quality import judge_sample
 # What today's swap must keep to: lowest and highest. `tests/quality.py` says what each figure means. Tighten them when
 # the swap gets better.
 BOUNDS = {
-    "expression_error": (0, 0.015),
-    "flicker": (0.3, 1.1),
-    "seam": (0.85, 1.15),
+    "expression_error": (0, 0.0115),
+    "flicker": (0.5, 1.05),
+    "seam": (0.93, 1.08),
     "outside": (0, 0),
-    "shape_gain": (-0.05, 1.3),
-    "colour_gain": (-0.2, 1.3),
+    "shape_gain": (0.33, 1.1),
+    "colour_gain": (0.1, 1.5),
 }
 
 
