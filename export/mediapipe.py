@@ -24,6 +24,7 @@ Numbers = NDArray[Any]
 
 GEOMETRY = slice(3737848, 3757224)  # geometry_pipeline_metadata_landmarks.binarypb inside ASSETS
 GEOMETRY_SHA256 = "bdbcda96dfcb7da883da124aaa2c55dee49770d934f0fcc71747f8c21bdc75b4"
+EXPRESSIONS_SOURCE = "tests/samples/make_expressions.py from PyPI openpeople 0.1.2 (MIT)"
 GEOMETRY_SOURCE = "npm @mediapipe/face_mesh 0.4.1657299874, geometry_pipeline_metadata_landmarks.binarypb"
 
 # The iris net's 71 points as points of the mesh: both lids' edges, then wider and wider rows around them up to the
@@ -77,7 +78,14 @@ NETS = (
         "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
         ImageInput(mean=0, scale=255),
         {"points": (468, 3), "presence": (1,)},
-        {"image_size": 192, "colour": "BGR", "points": 468, "crop_scale": 1.5, "topology": "topology.npz"},
+        {
+            "image_size": 192,
+            "colour": "BGR",
+            "points": 468,
+            "crop_scale": 1.5,
+            "topology": "topology.npz",
+            "expressions": "expressions.npz",
+        },
     ),
     Net(
         "iris",
@@ -113,7 +121,7 @@ def write_models(modules: Path, assets: Path, out: Path) -> None:
             geometry = _expect(assets, assets.read_bytes()[GEOMETRY], GEOMETRY_SHA256)
             triangles, canonical, uv = read_geometry(geometry)
             np.savez(folder / net.facts["topology"], triangles=triangles, canonical=canonical, uv=uv)
-            source += f"; topology: {GEOMETRY_SOURCE}"
+            source += f"; topology: {GEOMETRY_SOURCE}; expressions: {EXPRESSIONS_SOURCE}"
         files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
         card = {
             "name": net.name,

@@ -33,8 +33,8 @@ _FORGET = 60  # looks at other faces after which a face that was not seen is for
 class Front:
     """What is in front of one face. `mask` u8 [h, w], 255: something is in front; it belongs to whoever gets it.
 
-    `hidden` is the part 0..1 of the face that is said to be hidden. Where so much is hidden, or the face is so far
-    turned, that the answer is not to be `trusted`, the mask is empty: the new face is drawn over everything.
+    `hidden` is the part 0..1 of the face that is said to be hidden. Where so much is hidden, or the face is so small or
+    so far turned, that the answer is not to be `trusted`, the mask is empty: the new face is drawn over everything.
     """
 
     mask: Mask
@@ -94,6 +94,9 @@ class Occlusion:
             self._beliefs.pop(face.track, None)
             return Front(nothing.mask, 0.0, False)
         matrix = crop_around(face.mesh, self._size, self._zoom)
+        if float(np.hypot(matrix[0, 0], matrix[1, 0])) > 1:  # smaller than the net's crop: too little to tell by
+            self._beliefs.pop(face.track, None)
+            return Front(nothing.mask, 0.0, False)
         likely = self._believe(image, face, matrix)
         outline = face.mesh[list(OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
         front, hidden = sure_regions(likely, outline / (self._size / len(likely)))

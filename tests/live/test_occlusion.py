@@ -247,3 +247,16 @@ def test_the_mask_goes_to_the_pictures_edges():
     mask = follow_edges(front, to_mask, picture)
     assert mask[:, 52:].min() > 230 and mask[:, :46].max() < 30
     assert mask[48, 49] < 90 and mask[48, 50] > 165
+
+
+def test_a_face_smaller_than_the_nets_crop_is_not_asked_about(occlusion, open_portrait):
+    persona = open_portrait("nia")
+    image, _ = hold_up_a_hand(persona.image, persona.face)
+    for side_px, trusted in ((55, False), (120, True)):
+        x0, y0, x1, y1 = persona.face.box
+        scale = side_px / max(x1 - x0, y1 - y0)
+        small = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        face = face_from_mesh((persona.face.mesh * np.float32(scale)).astype(np.float32), 1.0)
+        front = occlusion.see(small, face, around(small, face))
+        assert front.trusted == trusted
+        assert front.mask.any() == trusted
