@@ -113,7 +113,7 @@ class Mesh:
         head = self._skull.head(face.mesh)
         now = head.shape(face.mesh)
         if not face.missed or wearer.own.shape is None:  # another persona may be worn while a face is missed
-            wearer.own.learn(self._calm(now), now, head)
+            wearer.own.learn(self._calm(now), now, head, self._calm.expression(now))
         new = face.mesh
         if self.shape > 0:
             new = face.mesh + head.moved(towards(self._skull, self._persona, wearer.own, now, self.shape))

@@ -23,7 +23,9 @@ _OPEN_CM = 0.5  # mean opening of the lids of a usual eye
 # Lips and brows of another face seem to move less up and down than the wearer's, by these parts: drawn livelier, they
 # are read as the wearer's (measured with the mesh net on six pairs of synthetic people).
 _LIPS_MORE, _BROWS_MORE = 0.08, 0.14
-_FRAMES = 150  # the wearer's shape is a mean over about so many of the last frames
+_CALM = 1.0  # an expression of so many standard deviations is no calm face any more
+_KNOWN = 12.0  # calm frames after which the wearer's shape counts as known
+_FRAMES = 600  # from then on it is a mean over about so many calm frames
 _BELIEF = 25.0  # cm^2: variance of what is a person's own, over all points
 _MOST_CM = 1.2  # no point is moved by more, whatever the net saw
 
@@ -103,29 +105,38 @@ class Calm:
         self._read = (inverse @ self._ways / _BELIEF).astype(np.float32)
 
     def __call__(self, shape: Floats) -> Floats:
-        much = self._read @ (shape - self._calm).reshape(-1)
-        return np.asarray(shape - (much @ self._ways).reshape(shape.shape), np.float32)
+        return np.asarray(shape - (self._much(shape) @ self._ways).reshape(shape.shape), np.float32)
+
+    def expression(self, shape: Floats) -> float:
+        """How much expression is in a shape, in standard deviations."""
+        return float(np.linalg.norm(self._much(shape)))
+
+    def _much(self, shape: Floats) -> Floats:
+        return np.asarray(self._read @ (shape - self._calm).reshape(-1), np.float32)
 
 
 @dataclass
 class Own:
-    """The wearer's own shape: a mean over frames, those that look at the camera with a calm mouth first."""
+    """The wearer's own shape: soon known from the first calm frames that look at the camera, then hardly changing.
+
+    Were it to follow what it sees for longer, the new face would drift with each long laugh.
+    """
 
     shape: Floats | None = None
     opening: Floats | None = None
     _weight: float = field(default=0.0, init=False)
 
-    def learn(self, shape: Floats, now: Floats, head: Head) -> None:
-        """Take in one frame: its shape as it is (`now`), and with the expression taken out."""
-        forward = float(head.turn[2, 2])
+    def learn(self, shape: Floats, now: Floats, head: Head, expression: float = 0.0) -> None:
+        """Take in one frame: its shape as it is (`now`), with the expression taken out (`shape`), how much that was."""
         gape = float(np.linalg.norm(now[13] - now[14]))
-        weight = max(1e-3, np.clip((forward - 0.8) / 0.15, 0, 1) * np.exp(-gape / 0.4))
-        self._weight = min(self._weight + weight, float(_FRAMES))
+        forward = float(np.clip((head.turn[2, 2] - 0.8) / 0.15, 0, 1))
+        weight = max(1e-3, forward * float(np.exp(-gape / 0.4 - 0.5 * (expression / _CALM) ** 2)))
+        self._weight += weight
+        share = np.float32(weight / (self._weight if self._weight < _KNOWN else _FRAMES))
         opening = openings(shape)
         if self.shape is None or self.opening is None:
             self.shape, self.opening = shape.copy(), np.maximum(opening, _OPEN_CM)  # they may be shut right now
             return
-        share = np.float32(weight / self._weight)
         self.shape += (shape - self.shape) * share
         # A lid that blinks says nothing of how open the eye is: the mean follows upwards faster than downwards.
         up = np.where(opening > self.opening, share, share * np.float32(0.3))
