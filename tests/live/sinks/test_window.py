@@ -38,7 +38,7 @@ sink = Window({TITLE!r})
 sink.open(Format(160, 120, 30.0))
 
 
-def write_until(done, seconds=15):
+def write_until(done, seconds=40):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         sink.write(shown)
