@@ -1,8 +1,9 @@
 """The default swap: the persona's skin drawn over the wearer's mesh, in its shape and in the wearer's light.
 
-Needs one photo, no net. What was made once for the persona is the atlas (atlas.py). For each frame: the mesh goes some
-way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py) and drawn over the mesh with a
-z-buffer. The inside of the mouth stays the wearer's own.
+Needs one photo. What was made once for the persona is the atlas (atlas.py) and two eyeballs (eyes.py). For each frame:
+the mesh goes some way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py) and drawn
+over the mesh with a z-buffer, as soft and noisy as the picture around (detail.py). The gaze, the inside of the mouth
+(mouth.py) and what lies in front of the face (live/occlusion.py) stay the wearer's own.
 """
 
 from __future__ import annotations
@@ -53,7 +54,6 @@ class Mesh:
     complexion: float = setting(
         0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05
     )
-
     front: bool = setting(True, "hands and things in front of the face stay in front")
 
     _uv: Floats = field(init=False, repr=False)
