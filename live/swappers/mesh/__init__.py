@@ -40,6 +40,9 @@ class _Wearer:
     lamp: Lamp = field(default_factory=Lamp)
     detail: Detail = field(default_factory=Detail)
     whites: list[Floats | None] = field(default_factory=lambda: [None, None])
+    lit: Image | None = None  # the atlas in the wearer's light, as it was drawn last
+    lit_eyes: Floats = field(default_factory=lambda: np.ones((2, 3), np.float32))
+    frames: int = 0
     used: int = 0
 
 
@@ -67,7 +70,6 @@ class Mesh:
     _persona: Floats = field(init=False, repr=False)
     _wearers: dict[int, _Wearer] = field(default_factory=dict, init=False, repr=False)
     _pale: dict[int, tuple[float, Image]] = field(default_factory=dict, init=False, repr=False)
-    _gain_at_eyes: Floats = field(default_factory=lambda: np.ones((2, 3), np.float32), init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _frames: int = field(default=0, init=False)
 
@@ -135,7 +137,10 @@ class Mesh:
             seen *= 1 - sample(hidden, old[:, :2]) / 255
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
         if self.light > 0:
-            texture = self._lit(texture, here, old, seen, wearer)
+            # Light changes slowly: every second frame is soon enough, unless the atlas is another.
+            if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % 2:
+                wearer.lit = self._lit(texture, here, old, seen, wearer)
+            texture = wearer.lit
         pixels, alpha = self._draw(texture, points, here.shape[:2])
         wearer.detail.compare(pixels, here)
         keep_mouth(pixels, alpha, here, old, points)
@@ -154,6 +159,7 @@ class Mesh:
         self._frames += 1
         wearer = self._wearers.setdefault(track, _Wearer())
         wearer.used = self._frames
+        wearer.frames += 1
         if len(self._wearers) > 8:
             self._wearers = {k: w for k, w in self._wearers.items() if self._frames - w.used < 300}
         return wearer
@@ -176,7 +182,7 @@ class Mesh:
             colours, seen, own, skin, wearer.lamp, light=self.light, complexion=self.complexion
         )  # fmt: skip
         cells = np.clip(self._uv[[[33, 133], [362, 263]]].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
-        self._gain_at_eyes = gain[cells[:, 1], cells[:, 0]]
+        wearer.lit_eyes = gain[cells[:, 1], cells[:, 0]]
         n = texture.shape[0]
         whole = np.dstack([gain, np.ones(gain.shape[:2], np.float32)])
         spread = cv2.resize(whole, (n, n), interpolation=cv2.INTER_LINEAR)
@@ -224,11 +230,11 @@ class Mesh:
             grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
             iris = face.irises[k, :2] - corner
             white = wearer.whites[k]
-            if white is None or self._frames % 4 == k:
+            if white is None or wearer.frames % 4 == k:
                 seen = white_of(here, old[list(opening), :2])
                 if seen is not None:
                     white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.2)
-            gain = self._gain_at_eyes[k]
+            gain = wearer.lit_eyes[k]
             if white is not None:
                 share = np.float32(0.7 * self.light)
                 gain = gain ** (1 - share) * np.exp((white - eyeball.white) * share)
