@@ -22,6 +22,7 @@ class Window:
     title: str = setting("doppelcam", "the window's title", argument=True)
 
     _open: bool = field(default=False, init=False)
+    _seen: bool = field(default=False, init=False)
 
     def open(self, format: Format) -> None:
         available()
@@ -33,13 +34,16 @@ class Window:
             raise NotAvailable(
                 f"no window can be opened: {error.err}", hint="is this OpenCV built without a GUI?"
             ) from None
-        self._open = True
+        self._open, self._seen = True, False
 
     def write(self, frame: SafeFrame) -> None:
         try:
             cv2.imshow(self.title, frame.image)
             key = cv2.pollKey() & 0xFF
-            closed = key in (27, ord("q")) or cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1
+            visible = cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
+            # On a busy screen a new window may take a moment to appear: it has not been closed for that.
+            self._seen = self._seen or visible
+            closed = key in (27, ord("q")) or (self._seen and not visible)
         except cv2.error:  # asked about a window that is gone
             closed = True
         if closed:
