@@ -19,6 +19,8 @@ OVAL = (
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+# Corners of the right and the left eye, from the picture's left to its right.
+EYE_CORNERS = ((33, 133), (362, 263))
 # Upper and lower lid, point by point, of the right and the left eye.
 LIDS = (
     ((246, 7), (161, 163), (160, 144), (159, 145), (158, 153), (157, 154), (173, 155)),

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live.align import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from live.align import LEFT_EYE, LIPS, RIGHT_EYE
 from live.frame import Floats, Image
 
 # Skin that moves with the skull: forehead, nose, under the eyes, cheekbones, sides.
@@ -25,7 +25,6 @@ _RIGID = np.array([
     151, 9, 8, 168, 6, 197, 195, 5, 4, 45, 275, 51, 281, 108, 337, 69, 299, 104, 333, 54, 284, 21, 251, 118, 347, 50,
     280, 101, 330, 36, 266, 205, 425, 117, 346, 116, 345, 123, 352, 147, 376, 187, 411, 114, 343, 188, 412, 100, 329,
 ])  # fmt: skip
-_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, *INNER_LIPS)
 _LIDS = (
     *RIGHT_EYE, 130, 25, 110, 24, 23, 22, 26, 112, 243, 190, 56, 28, 27, 29, 30, 247,
     *LEFT_EYE, 359, 255, 339, 254, 253, 252, 256, 341, 463, 414, 286, 258, 257, 259, 260, 467,
@@ -90,7 +89,7 @@ class Steady:
             if self._neighbours is None:
                 self._neighbours = _nearest(mesh)
                 self._moves = np.full(len(mesh), _MOVES, np.float32)
-                self._moves[list(_LIPS + _LIDS)] = _MOVES_QUICK
+                self._moves[list(LIPS + _LIDS)] = _MOVES_QUICK
             self._movement: Floats = np.zeros(len(mesh), np.float32)
             steady = mesh
         self._mesh, self._net, self._look, self._at_s = steady, mesh, look, at_s

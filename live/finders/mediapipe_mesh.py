@@ -15,7 +15,7 @@ import numpy as np
 from engines.card import read_card
 from engines.engine import Engine
 from engines.store import open_engine
-from live.align import back, crop_around, cut, face_from_mesh, five_points, square
+from live.align import EYE_CORNERS, back, crop_around, cut, face_from_mesh, five_points, square
 from live.frame import Face, Floats, Image
 from live.settings import setting
 
@@ -24,7 +24,6 @@ _DETECTOR_PX = 128
 _MESH_PX = 192
 _EYE_PX = 64
 _EYE_ZOOM = 2.3  # side of the iris net's crop, as a multiple of the distance between the eye's corners
-_CORNERS = ([33, 133], [362, 263])  # of the right and the left eye, from the picture's left to its right
 # Points of the lids between the corners: in the iris net's numbers, in the mesh's for the right and the left eye. The
 # corners stay the mesh net's: they are calmer, and the next crop is laid level by them.
 _LID_POINTS = [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
@@ -129,8 +128,8 @@ class MediapipeMesh:
         if face.track:
             self._eyes_of[face.track] = _Eyes(eyes, turn)
         mesh, irises = face.mesh.copy(), []
-        for eye, corners, lids in zip(eyes, _CORNERS, _LIDS, strict=True):
-            start, end = face.mesh[corners, :2]
+        for eye, corners, lids in zip(eyes, EYE_CORNERS, _LIDS, strict=True):
+            start, end = face.mesh[list(corners), :2]
             along = end - start
             across = np.array([-along[1], along[0]], np.float32)
             points = (start + end) / 2 + eye[:, :1] * along + eye[:, 1:] * across
@@ -143,7 +142,7 @@ class MediapipeMesh:
         number along the line between them, the second across, both in its length.
         """
         assert self._iris is not None, "open() comes first"
-        start, end = mesh[_CORNERS[k], :2]
+        start, end = mesh[list(EYE_CORNERS[k]), :2]
         along = end - start
         side = _EYE_ZOOM * float(np.hypot(*along))
         crop = cut(image, square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX), _EYE_PX)

@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 
 from engines.card import read_card
-from live.align import OVAL
+from live.align import EYE_CORNERS, OVAL
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
 from live.swappers.mesh.detail import Detail, Noise, mix_noise, noise
-from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
+from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.mouth import fill_outline, keep_mouth
 from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
@@ -181,7 +181,7 @@ class Mesh:
         gain = self._light.gain(
             colours, seen, own, skin, wearer.lamp, light=self.light, complexion=self.complexion
         )  # fmt: skip
-        cells = np.clip(self._uv[[[33, 133], [362, 263]]].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
+        cells = np.clip(self._uv[np.array(EYE_CORNERS)].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
         wearer.lit_eyes = gain[cells[:, 1], cells[:, 0]]
         n = texture.shape[0]
         whole = np.dstack([gain, np.ones(gain.shape[:2], np.float32)])
@@ -220,7 +220,7 @@ class Mesh:
         wearer: _Wearer,
     ) -> None:
         """The persona's eyes, looking where the wearer looks; where there are none, the wearer's own."""
-        for k, (eyeball, opening, corners) in enumerate(zip(self._eyeballs, OPENINGS, CORNERS, strict=True)):
+        for k, (eyeball, opening, corners) in enumerate(zip(self._eyeballs, OPENINGS, EYE_CORNERS, strict=True)):
             lids = points[list(opening), :2]
             if eyeball is None or face.irises is None:
                 fill_outline(alpha, lids, 0)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from live.align import LEFT_EYE, RIGHT_EYE
+from live.align import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
 from live.frame import Floats, Image, Mask, View
 from live.swappers.mesh.atlas import LOG_FROM, fill
+from live.swappers.mesh.mouth import fill_outline
 from live.swappers.mesh.shape import Skull
 
 OPENINGS = (RIGHT_EYE, LEFT_EYE)
-CORNERS = ((33, 133), (362, 263))  # picture left, picture right of each eye
 _WIDE, _HIGH = 3.6, 2.2  # half the picture of an eyeball, in iris radii
 _LEAST_OPEN = 0.55  # an eye that is less open (in iris radii) is not worn
 
@@ -44,7 +44,7 @@ def take_eyes(views: tuple[View, ...], skull: Skull) -> list[Eyeball | None]:
         scale = skull.head(face.mesh).scale
         for k in range(2):
             if eyes[k] is None:
-                eyes[k] = _take(view.image, face.mesh[:, :2], face.irises[k], list(OPENINGS[k]), CORNERS[k], scale)
+                eyes[k] = _take(view.image, face.mesh[:, :2], face.irises[k], list(OPENINGS[k]), EYE_CORNERS[k], scale)
     return eyes
 
 
@@ -130,7 +130,7 @@ def put_eye(
         return
     corner = np.array([x0, y0], np.float32)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    cv2.fillPoly(mask, [np.round((lids - corner) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    fill_outline(mask, lids - corner, 255)
     gap_px = cv2.contourArea(lids) / max(1.0, float(np.linalg.norm(along)))  # without the outline, which has a width
     mask = cv2.convertScaleAbs(cv2.blur(mask, (3, 3)), alpha=float(np.clip(gap_px - 0.5, 0, 1)))
     per_radius, picture = next((s for s in reversed(eyeball.sizes) if s[0] >= 0.8 * radius_px), eyeball.sizes[0])

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from live.align import EYE_CORNERS
 from live.frame import View
 from live.swappers.mesh.atlas import LOG_FROM
-from live.swappers.mesh.eyes import CORNERS, OPENINGS, Eyeball, put_eye, take_eyes, white_of
+from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 
 RADIUS = 24.0  # of the iris in the largest picture of an eyeball
 
@@ -187,5 +188,5 @@ def test_of_an_eye_that_is_hardly_seen_nothing_is_said(centre, half_wide, half_h
 
 
 def test_corners_go_from_the_pictures_left_to_its_right(portrait):
-    for left, right in CORNERS:
+    for left, right in EYE_CORNERS:
         assert portrait.face.mesh[left, 0] < portrait.face.mesh[right, 0]
