@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ CARD_FILE = "card.json"
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`card.json` beside the model files, read. `files` maps a format ("onnx") to a file name in `folder`.
+    """`card.json` beside the model files, read. `files` maps a format ("onnx", "onnx_int8") to a name in `folder`.
 
     `facts` is what the code that runs the model must know (sizes, colour order ...) and what engines/ never reads.
+    `tolerance` is how far an output may be off the fp32 one, at most, before a way of running the model is refused;
+    `probes`, an .npz in the folder, holds arrays [n, ...] for each input to find that out with.
+    `trusted`: it came with doppelcam, not from a stranger.
     """
 
     folder: Path
@@ -29,6 +33,14 @@ class ModelCard:
     commercial_use: bool
     source: str
     sha256: dict[str, str]
+    tolerance: dict[str, float] = field(default_factory=dict)
+    probes: str | None = None
+    trusted: bool = False
+
+    def model(self, precision: str = "fp32") -> bytes:
+        """The ONNX file made for this precision, else the fp32 one, from which a runtime may make its own."""
+        made = f"onnx_{precision}"
+        return self.read(made if made in self.files else "onnx")
 
     def read(self, kind: str) -> bytes:
         """The bytes of the file of this format, checked against the card's sha256. Raises ModelError."""
@@ -57,7 +69,7 @@ class ModelCard:
         return data
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path, trusted: bool = False) -> ModelCard:
     """Read `folder/card.json`. Raises ModelError that names the file and the field."""
     path = folder / CARD_FILE
     try:
@@ -69,26 +81,35 @@ def read_card(folder: Path) -> ModelCard:
     if not isinstance(tree, dict):
         raise ModelError(f"{path} must hold one JSON object")
 
-    def field(name: str, kind: type, default: Any = None) -> Any:
+    def entry(name: str, kind: type, default: Any = None) -> Any:
         value = tree.get(name, default)
         if not isinstance(value, kind):
             raise ModelError(f"{path}: field {name!r} must be a {kind.__name__}, got {value!r}")
         return value
 
     def texts(name: str) -> dict[str, str]:
-        value = field(name, dict)
+        value = entry(name, dict)
         if not all(isinstance(text, str) for text in value.values()):
             raise ModelError(f"{path}: field {name!r} must map names to text, got {value!r}")
         return dict(value)
 
+    def numbers(name: str) -> dict[str, float]:
+        value = entry(name, dict, {})
+        if not all(isinstance(number, (int, float)) and 0 <= number < math.inf for number in value.values()):
+            raise ModelError(f"{path}: field {name!r} must map names to numbers, 0 or more, got {value!r}")
+        return {key: float(number) for key, number in value.items()}
+
     return ModelCard(
         folder=folder,
-        name=field("name", str),
-        family=field("family", str),
+        name=entry("name", str),
+        family=entry("family", str),
         files=texts("files"),
-        facts=field("facts", dict, {}),
-        licence=field("licence", str, "unknown"),
-        commercial_use=field("commercial_use", bool, False),
-        source=field("source", str, "unknown"),
+        facts=entry("facts", dict, {}),
+        licence=entry("licence", str, "unknown"),
+        commercial_use=entry("commercial_use", bool, False),
+        source=entry("source", str, "unknown"),
         sha256=texts("sha256"),
+        tolerance=numbers("tolerance"),
+        probes=entry("probes", str, "") or None,
+        trusted=trusted,
     )

@@ -1,14 +1,15 @@
-"""The promise of an engine: named arrays in, named arrays out, checked at the door."""
+"""The promise of an engine: named arrays in, named arrays out, checked at the door; and the ways to run one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from engines.card import ModelCard
 from engines.errors import EngineError
 
 Array = npt.NDArray[Any]
@@ -26,6 +27,26 @@ class TensorSpec:
         return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
 
 
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Variant:
+    """One way to run a model: on which runtime and device, in which precision, with how many threads.
+
+    `device` is "cpu", "cuda" ..., as the runtime calls it; for a remote runtime the server's address.
+    """
+
+    runtime: str
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int = 1
+
+    def __str__(self) -> str:
+        threads = f", {self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else ""
+        return f"{self.runtime} {self.device} {self.precision}{threads}"
+
+
 class Engine(Protocol):
     """A loaded model. Opened, run and closed on one thread.
 
@@ -35,10 +56,32 @@ class Engine(Protocol):
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    variant: Variant  # what it really runs on
+    model: str = ""  # its card's name; this and the next are written by the door
+    fallback: str = ""  # why that is not what was asked for; empty when it is
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]: ...
 
     def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    """What a class in engines/runtimes/ is: called with a card and a variant it gives an Engine.
+
+    The call raises BadInput for a device or precision that it has never heard of, NotAvailable for one that this
+    machine lacks, ModelError for a file that it cannot load.
+    """
+
+    # What may stand behind the runtime's name: "onnx_runtime:cuda". Empty: the device is an address.
+    devices: ClassVar[tuple[str, ...]]
+
+    def __call__(self, card: ModelCard, variant: Variant) -> Engine: ...
+
+    def variants(self, card: ModelCard, cores: int) -> list[Variant]:
+        """The ways of running this model that are worth measuring here. None where nobody asked for a network."""
+
+    def version(self) -> str:
+        """Version of the library, and of the driver under it: a choice that was measured holds for these only."""
 
 
 def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Mapping[str, Array]) -> None:
@@ -55,3 +98,8 @@ def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Mapping[str, Array]) -> N
 
 def _names(specs: tuple[TensorSpec, ...]) -> str:
     return ", ".join(str(spec) for spec in specs)
+
+
+def thread_counts(cores: int) -> list[int]:
+    """Numbers of threads worth measuring on a machine with so many cores: 1, 2, 4 ... and all of them."""
+    return sorted({cores, *(1 << k for k in range(cores.bit_length()))} - {0})

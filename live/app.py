@@ -32,6 +32,8 @@ class Run:
     finder: str = setting("mediapipe_mesh", "what finds faces")
     swapper: str = setting("mesh", "what makes the new face")
     blender: str = setting("feather", "what sets it into the picture")
+    engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
+    fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
     fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
 
     sinks: list[str] = field(default_factory=list)
@@ -120,8 +122,11 @@ def loop_of(run: Run, parts: Parts) -> Loop:
 
 
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
-    values = run.tree.get(section, {}).get(name, {})
-    return settings.make(KINDS[section].load(name), {**values, **(more or {})}, f"{section}.{name}")
+    part = KINDS[section].load(name)
+    own = {f.name for f in settings.settings_of(part)}
+    shared = {key: value for key, value in {"engine": run.engine, "fallback": run.fallback}.items() if key in own}
+    values = {**shared, **run.tree.get(section, {}).get(name, {}), **(more or {})}
+    return settings.make(part, values, f"{section}.{name}")
 
 
 def _source(run: Run) -> Any:

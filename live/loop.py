@@ -241,6 +241,7 @@ class Loop:
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
+        self._note_engines(self.parts.finder)
         persona = self.parts.persona(self.parts.finder)
         if self.parts.swapper.drawn:
             self._worn.post(persona)
@@ -249,7 +250,12 @@ class Loop:
 
     def _open_swapper(self, persona: Persona) -> None:
         self.parts.swapper.open()
+        self._note_engines(self.parts.swapper)
         self.parts.swapper.wear(persona)
+
+    def _note_engines(self, part: Finder | Swapper) -> None:
+        for engine in getattr(part, "engines", ()):
+            self.ledger.engine(engine.model, str(engine.variant), engine.fallback)
 
     def _close_engine(self) -> None:
         if not self.parts.swapper.drawn:

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from engines.card import read_card
+from engines.door import open_engine
 from engines.engine import Engine
-from engines.store import open_engine
 from live.align import OVAL, crop_around
 from live.frame import Face, Floats, Image, Mask
 from live.settings import setting
@@ -59,8 +59,9 @@ class Occlusion:
     most: float = setting(
         0.6, "if more than this part of the face seems hidden, the mask is not trusted", low=0.1, high=1, step=0.05
     )
-    runtime: str = setting("onnx_runtime", "what runs the net")
-    threads: int = setting(1, "threads of the net", low=1, high=16)
+    engine: str = setting("auto", "what runs the net: auto, or RUNTIME[:DEVICE][:PRECISION]")
+    threads: int = setting(1, "threads of the net; 0: measured", low=0, high=64)
+    fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
     _net: Engine | None = field(default=None, init=False, repr=False)
     _size: int = field(default=0, init=False, repr=False)
@@ -69,9 +70,13 @@ class Occlusion:
     _calls: int = field(default=0, init=False, repr=False)
 
     def open(self) -> None:
-        card = read_card(_MODELS / "occlusion")
+        card = read_card(_MODELS / "occlusion", trusted=True)
         self._size, self._zoom = int(card.facts["image_size"]), float(card.facts["crop_scale"])
-        self._net = open_engine(card, self.runtime, self.threads)
+        self._net = open_engine(card, self.engine, self.threads, self.fallback)
+
+    @property
+    def engines(self) -> list[Engine]:
+        return [] if self._net is None else [self._net]
 
     def close(self) -> None:
         if self._net is not None:

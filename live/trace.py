@@ -81,6 +81,7 @@ class Ledger:
         self._age = Histogram()
         self._late = 0
         self._sinks: dict[str, Counter[str]] = {}
+        self._engines: dict[str, dict[str, str]] = {}
         self._began_ns: int | None = None
         self._first_live_ns: int | None = None
         self._made_ns = clock()
@@ -102,6 +103,11 @@ class Ledger:
         """Count an error by its one-line description (never holds picture data or file contents)."""
         with self._lock:
             self._errors[line] += 1
+
+    def engine(self, model: str, runs_on: str, fallback: str) -> None:
+        """Note what a model runs on, and why that is not what was asked for, if so."""
+        with self._lock:
+            self._engines[model] = {"runs_on": runs_on, **({"fallback": fallback} if fallback else {})}
 
     def processed(self, trace: Trace) -> None:
         """A frame left the pixels stage: add up its steps."""
@@ -192,5 +198,6 @@ class Ledger:
                 "first_live_after_s": (
                     None if self._first_live_ns is None else round((self._first_live_ns - self._made_ns) / 1e9, 3)
                 ),
+                "engines": {model: dict(facts) for model, facts in self._engines.items()},
                 "errors": dict(self._errors),
             }

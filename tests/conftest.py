@@ -12,6 +12,16 @@ from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.trace import Trace
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory):
+    """The tests' own cache and data: nothing of the user's is read or changed, commands run by tests included."""
+    patch = pytest.MonkeyPatch()
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def safe_frame():
     """Makes a frame as the guard would; the picture is copied, since a safe one is read-only."""
@@ -26,7 +36,7 @@ def safe_frame():
 @pytest.fixture(scope="session")
 def finder():
     """The default finder, opened."""
-    part = MediapipeMesh()
+    part = MediapipeMesh(engine="onnx_runtime:cpu:fp32")  # so that figures do not hang on what is fastest here
     part.open()
     yield part
     part.close()

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from engines.card import ModelCard
-from engines.engine import Array, TensorSpec, check_feeds
+from engines.engine import Array, Engine, TensorSpec, Variant, check_feeds
 
 Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
-class Fake:
+class Fake(Engine):
     """Engine with the signature given in the card's facts `inputs` and `outputs`: {name: [dtype, shape]}."""
 
-    def __init__(self, card: ModelCard, threads: int = 1, answer: Answer | None = None) -> None:  # noqa: ARG002
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    def __init__(self, card: ModelCard, variant: Variant, answer: Answer | None = None) -> None:
+        self.variant = variant
         self.inputs = _specs(card.facts["inputs"])
         self.outputs = _specs(card.facts["outputs"])
         self._answer = answer
+
+    @staticmethod
+    def variants(card: ModelCard, cores: int) -> list[Variant]:  # noqa: ARG004
+        """None: it must be asked for by name."""
+        return []
+
+    @staticmethod
+    def version() -> str:
+        return "1"
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)

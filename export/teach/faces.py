@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.card import read_card
+from engines.door import open_engine
 from engines.engine import Engine
-from engines.store import open_engine
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -12,7 +13,7 @@ from engines.plugins import import_failure
 from live.cli import bench
 from live.cli import list as list_command
 from live.cli import run as run_command
-from live.cli.screen import complain
+from live.cli.screen import Notices, complain
 
 app = typer.Typer(
     name="doppelcam",
@@ -33,6 +34,10 @@ _UsageError: Any = typer.BadParameter.__base__
 @app.callback()
 def _root() -> None:
     """Keeps `doppelcam run` a sub-command whatever the number of commands."""
+    log = logging.getLogger("doppelcam")
+    if not log.handlers:
+        log.setLevel(logging.INFO)
+        log.addHandler(Notices())
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def list_parts(
     settings: Annotated[bool, typer.Option("--settings", help="Also list every setting, for --set and TOML.")] = False,
 ) -> None:
     """List sources, finders, swappers, blenders, sinks, runtimes, cameras and sample faces."""
-    from engines.store import RUNTIMES
+    from engines.door import RUNTIMES
     from live.app import KINDS, SECTIONS, SHORT
     from live.personas import sample_names
     from live.settings import settings_of

@@ -30,6 +30,9 @@ def run(
     on_no_face: Annotated[
         str | None, typer.Option(help="While no face is found: cover (default), hold or show the bare picture.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What runs the nets: auto (measured once) or e.g. openvino, onnx_runtime:cuda.")
+    ] = None,
     profile: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, e.g. sources.camera.width=640. May be given again.")
@@ -47,7 +50,8 @@ def run(
     """
     from live.app import build, read_run
 
-    flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "fast": fast or None}
+    flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
+    flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}
     loop = build(read_run(profile, set_ or [], flags))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,8 +37,22 @@ def sum_up(tree: dict[str, Any]) -> None:
         f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms",
         soft_wrap=True,
     )
+    for model, facts in tree["engines"].items():
+        if "fallback" in facts:
+            err.print(
+                f"[bold yellow]FALLBACK[/] {model} ran on {facts['runs_on']}; {escape(facts['fallback'])}",
+                soft_wrap=True,
+            )
     for line, count in tree["errors"].items():
         err.print(f"[yellow]{count} x[/] {line}", soft_wrap=True)
+
+
+class Notices(logging.Handler):
+    """What the packages below say while they start, on the screen: "first use: measuring", "fallback"."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        colour = "bold yellow" if record.levelno >= logging.WARNING else "dim"
+        err.print(f"[{colour}]{escape(record.getMessage())}[/]", soft_wrap=True)
 
 
 class StatusLine:

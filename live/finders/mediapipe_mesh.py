@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from engines.card import read_card
+from engines.door import open_engine
 from engines.engine import Engine
-from engines.store import open_engine
 from live.align import EYE_CORNERS, back, crop_around, cut, face_from_mesh, five_points, square
 from live.frame import Face, Floats, Image
 from live.settings import setting
@@ -67,8 +67,9 @@ class MediapipeMesh:
     )
     look_around: int = setting(3, "frames between two looks for faces that came in", low=1, high=60)
     eyes: bool = setting(True, "look for the irises too; the mesh swap wears the persona's eyes by them")
-    runtime: str = setting("onnx_runtime", "what runs the two nets")
-    threads: int = setting(1, "threads of each net", low=1, high=16)
+    engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION]")
+    threads: int = setting(1, "threads of each net; 0: measured", low=0, high=64)
+    fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
     _detector: Engine | None = field(default=None, init=False)
     _mesh: Engine | None = field(default=None, init=False)
@@ -78,15 +79,20 @@ class MediapipeMesh:
     _square_turn: int = field(default=0, init=False)
 
     def open(self) -> None:
-        self._detector = open_engine(read_card(_MODELS / "face_detector"), self.runtime, self.threads)
-        self._mesh = open_engine(read_card(_MODELS / "face_mesh"), self.runtime, self.threads)
+        self._detector, self._mesh = self._open("face_detector"), self._open("face_mesh")
         if self.eyes:
-            self._iris = open_engine(read_card(_MODELS / "iris"), self.runtime, self.threads)
+            self._iris = self._open("iris")
+
+    def _open(self, model: str) -> Engine:
+        return open_engine(read_card(_MODELS / model, trusted=True), self.engine, self.threads, self.fallback)
+
+    @property
+    def engines(self) -> list[Engine]:
+        return [engine for engine in (self._detector, self._mesh, self._iris) if engine is not None]
 
     def close(self) -> None:
-        for engine in (self._detector, self._mesh, self._iris):
-            if engine is not None:
-                engine.close()
+        for engine in self.engines:
+            engine.close()
         self._detector = self._mesh = self._iris = None
 
     def find(self, image: Image, previous: list[Face]) -> list[Face]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from engines.card import CARD_FILE, read_card
-from engines.errors import EngineError, ModelError
-from engines.store import RUNTIMES, open_engine
+from engines.door import RUNTIMES, open_variant
+from engines.engine import Variant
+from engines.errors import BadInput, EngineError, ModelError, NotAvailable
 
 onnx = pytest.importorskip("onnx", reason="the models of these tests are made with onnx")
 
@@ -72,7 +73,7 @@ def card(tmp_path):
 
 @pytest.fixture
 def engine(runtime, card):
-    made = open_engine(card(), runtime)
+    made = open_variant(card(), Variant(runtime))
     yield made
     made.close()
 
@@ -91,13 +92,40 @@ def test_states_what_the_model_takes_and_gives(engine):
     assert signature(engine.outputs) == SIGNATURE["outputs"]
 
 
+def test_says_what_it_runs_on(engine, runtime):
+    assert engine.variant.runtime == runtime and engine.model == "tiny" and not engine.fallback
+
+
+def test_a_device_that_it_never_heard_of_is_bad_input(computing, card):
+    with pytest.raises(BadInput, match="gramophone"):
+        open_variant(card(), Variant(computing, "gramophone"))
+
+
+def test_a_precision_that_it_does_not_offer_is_not_available(computing, card):
+    with pytest.raises(NotAvailable, match="int8"):
+        open_variant(card(), Variant(computing, precision="int8"))
+
+
+def test_offers_only_ways_that_open(computing, card):
+    ways = RUNTIMES.load(computing).variants(card(), cores=2)
+    assert ways and len(set(ways)) == len(ways)
+    for way in ways:
+        engine = open_variant(card(), way)
+        assert engine.variant == way and set(engine.run(feeds())) == set(SIGNATURE["outputs"])
+        engine.close()
+
+
+def test_names_its_version(runtime):
+    assert RUNTIMES.load(runtime).version()
+
+
 def test_answers_are_named_shaped_and_typed_as_stated(engine):
     answer = engine.run(feeds())
     assert {name: [str(a.dtype), list(a.shape)] for name, a in answer.items()} == SIGNATURE["outputs"]
 
 
 def test_computes(computing, card):
-    engine = open_engine(card(), computing)
+    engine = open_variant(card(), Variant(computing))
     answer = engine.run(feeds())
     np.testing.assert_allclose(answer["total"], [[11, 22, 33]])
     np.testing.assert_allclose(answer["large"], [[1, 2, 3], [10, 20, 30]])
@@ -111,7 +139,7 @@ def test_two_runs_give_the_same(engine):
 
 
 def test_a_run_remembers_nothing_of_the_one_before(computing, card):
-    engine = open_engine(card(), computing)
+    engine = open_variant(card(), Variant(computing))
     engine.run(feeds(a=np.full((1, 3), 99, np.float32)))
     np.testing.assert_allclose(engine.run(feeds())["total"], [[11, 22, 33]])
     engine.close()
@@ -124,7 +152,7 @@ def test_feeds_are_left_alone(engine):
 
 
 def test_views_that_are_not_contiguous_are_taken_right(computing, card):
-    engine = open_engine(card(), computing)
+    engine = open_variant(card(), Variant(computing))
     wide = np.array([[1, 0, 2, 0, 3, 0]], np.float32)
     np.testing.assert_allclose(engine.run(feeds(a=wide[:, ::2]))["total"], [[11, 22, 33]])
     engine.close()
@@ -152,12 +180,12 @@ def test_wrong_feeds_are_an_engine_error_and_do_no_harm(engine, wrong):
 @pytest.mark.parametrize("data", [b"", b"no model at all", tiny_model()[:40]], ids=["empty", "text", "cut off"])
 def test_broken_bytes_are_a_model_error(computing, card, data):
     with pytest.raises(ModelError):
-        open_engine(card(data), computing)
+        open_variant(card(data), Variant(computing))
 
 
 def test_bytes_that_the_card_does_not_describe_are_a_model_error(computing, card):
     with pytest.raises(ModelError, match="sha256"):
-        open_engine(card(sha256="0" * 64), computing)
+        open_variant(card(sha256="0" * 64), Variant(computing))
 
 
 def test_shapes_that_are_not_static_are_a_model_error(computing, card):
@@ -170,18 +198,18 @@ def test_shapes_that_are_not_static_are_a_model_error(computing, card):
     )
     model = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
     with pytest.raises(ModelError, match="static"):
-        open_engine(card(model.SerializeToString()), computing)
+        open_variant(card(model.SerializeToString()), Variant(computing))
 
 
 def test_closing_frees_and_a_new_engine_can_follow(runtime, card):
-    first = open_engine(card(), runtime)
+    first = open_variant(card(), Variant(runtime))
     first.close()
-    second = open_engine(card(), runtime)
+    second = open_variant(card(), Variant(runtime))
     assert set(second.run(feeds())) == set(SIGNATURE["outputs"])
     second.close()
 
 
 def test_several_threads_may_be_asked_for(runtime, card):
-    engine = open_engine(card(), runtime, threads=2)
+    engine = open_variant(card(), Variant(runtime, threads=2))
     assert set(engine.run(feeds())) == set(SIGNATURE["outputs"])
     engine.close()

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from engines.card import read_card
+from engines.engine import Engine
 from live.align import EYE_CORNERS, OVAL
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.occlusion import Occlusion
@@ -58,6 +59,8 @@ class Mesh:
         0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05
     )
     front: bool = setting(True, "hands and things in front of the face stay in front")
+    engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")
+    fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
     _uv: Floats = field(init=False, repr=False)
     _skull: Skull = field(init=False, repr=False)
@@ -74,7 +77,7 @@ class Mesh:
     _frames: int = field(default=0, init=False)
 
     def open(self) -> None:
-        card = read_card(_MODELS / "face_mesh")
+        card = read_card(_MODELS / "face_mesh", trusted=True)
         with np.load(card.folder / "topology.npz") as topology:
             self._uv = np.ascontiguousarray(topology["uv"], np.float32)
             self._skull = Skull(topology["canonical"], topology["triangles"])
@@ -84,6 +87,7 @@ class Mesh:
         self._rim = rim_weight(len(self._uv))
         self._noise = noise()
         if self.front:
+            self._occlusion = Occlusion(engine=self.engine, fallback=self.fallback)
             self._occlusion.open()
         self._wearers = {}
         # Loads the compiled code now, not in the first frame.
@@ -93,6 +97,10 @@ class Mesh:
             flat, flat.copy(), np.zeros((4, 4), np.uint8), flat.copy(),
         )  # fmt: skip
         mix_noise(np.zeros((4, 4, 3), np.uint8), self._noise, 0, 0, 1)
+
+    @property
+    def engines(self) -> list[Engine]:
+        return self._occlusion.engines
 
     def close(self) -> None:
         self._occlusion.close()
