@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Net:
     image_input: ImageInput
     outputs: dict[str, tuple[int, ...]]
     facts: dict[str, Any]
+    tolerance: dict[str, float] = field(default_factory=dict)  # px of the crop; where none is named, the PSNR counts
 
 
 NETS = (
@@ -86,6 +87,7 @@ NETS = (
             "topology": "topology.npz",
             "expressions": "expressions.npz",
         },
+        {"points": 0.1},
     ),
     Net(
         "iris",
@@ -104,6 +106,7 @@ NETS = (
             "iris": ["centre", "nose_side", "top", "temple_side", "bottom"],
             "mesh_points": {"right": list(RIGHT_EYE), "left": list(LEFT_EYE)},
         },
+        {"eye": 0.1, "iris": 0.1},
     ),
 )
 
@@ -128,6 +131,7 @@ def write_models(modules: Path, assets: Path, out: Path) -> None:
             "family": net.family,
             "files": {"onnx": f"{net.name}.onnx"},
             "facts": net.facts,
+            **({"tolerance": net.tolerance} if net.tolerance else {}),
             "licence": "Apache-2.0",
             "commercial_use": True,
             "source": source,

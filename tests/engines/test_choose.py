@@ -101,7 +101,7 @@ def test_the_wrong_the_broken_and_the_missing_are_refused_and_say_why(card):
 
 
 def test_without_an_fp32_way_nothing_can_be_judged(card):
-    with pytest.raises(NotAvailable, match="fp32.*gone"):
+    with pytest.raises(NotAvailable, match=r"fp32.*gone"):
         measure(card, [LOW, ONE], Workshop(a_fp32=NotAvailable("gone")), seconds=0)
 
 

@@ -163,7 +163,7 @@ def test_depthwise_convolution_with_its_activation() -> None:
 
 
 @pytest.mark.parametrize("steepest", [0.9, 1.0, 1.7])
-def test_prelu_in_pieces_is_prelu(steepest: float) -> None:
+def test_prelu(steepest: float) -> None:
     net, slope = Net(), np.array([[[-0.5, 0.0, 0.3, steepest]]], np.float32)
     x, y = net.computed(1, 5, 5, 4), net.computed(1, 5, 5, 4)
     net.do("PRELU", [x, net.stored(slope)], y)

@@ -35,9 +35,24 @@ def test_the_main_job_on_the_sample(tmp_path):
     assert frames["live"] + frames["held"] + sum(report["covers"].values()) == 300
     assert report["sinks"]["swapped.mp4"]["shown"] == 300
     assert {"p50", "p95", "p99"} <= set(report["age_ms"])
+    assert set(report["engines"]) == {"face_detector", "face_mesh", "iris", "occlusion"}
+    assert all(facts.keys() == {"runs_on"} for facts in report["engines"].values())
+    assert "first use of face_mesh" in done.stderr
     assert set(report["steps_ms"]) == {"wait", "find", "swap", "blend"}
     with av.open(str(tmp_path / "swapped.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 300
+
+
+def test_a_fallback_must_be_asked_for_and_is_told_loudly(tmp_path):
+    args = ["run", "--source", "sample", "--face", "sample", "--sink", "null", "--fast", "--seconds", "1"]
+    args += ["--engine", "onnx_runtime:directml"]
+    done = doppelcam(*args, "--set", "swappers.mesh.front=false", cwd=tmp_path)
+    assert done.returncode == 2 and "has no DmlExecutionProvider" in done.stderr and "hint:" in done.stderr
+    done = doppelcam(*args, "--set", "fallback=true", "--report", "report.json", cwd=tmp_path)
+    assert done.returncode == 0 and "FALLBACK" in done.stderr
+    facts = json.loads((tmp_path / "report.json").read_text())["engines"]["face_mesh"]
+    assert "directml" not in facts["runs_on"]
+    assert facts["fallback"].startswith("onnx_runtime:directml was asked for")
 
 
 BAD = {
@@ -57,6 +72,8 @@ BAD = {
     "unknown key": (["--sink", "null", "--set", "guard.hold=1"], "did you mean 'hold_ms'"),
     "wrong value": (["--sink", "null", "--set", "guard.hold_ms=soon"], "takes a number from 0 to 2000"),
     "unknown flag": (["--sink", "null", "--frob"], "No such option: --frob"),
+    "unknown engine": (["--sink", "null", "--engine", "onxruntime"], "there is no runtime called 'onxruntime'"),
+    "unknown device": (["--sink", "null", "--engine", "openvino:tpu"], "neither a device nor a precision 'tpu'"),
     "wrong policy": (["--sink", "null", "--on-no-face", "pass"], "cover or hold or show"),
     "broken profile": (["--sink", "null", "--profile", "text.mp4"], "is not TOML"),
     "no report folder": (["--sink", "null", "--report", "gone/r.json"], "does not exist"),
