@@ -159,7 +159,7 @@ def choose(
 ) -> Variant:
     """The best of `variants` on this machine, measured once and then remembered. Raises NotAvailable: none works.
 
-    `plain` are ways in fp32 on the CPU, of which the first is what the gate compares with. `versions` maps each
+    `plain` holds the way in fp32 on the CPU that the gate compares with. `versions` maps each
     runtime to its version. The memory is a file for each question asked: model, shapes (they are in the model),
     runtimes, devices and drivers (in the versions), precisions, threads, processor.
     """
@@ -172,7 +172,7 @@ def choose(
         if remembered is not None:
             return remembered
         _log.info("first use of %s here: measuring %d ways to run it", card.name, len(variants))
-        extra = [] if any(way in plain for way in variants) else plain[:1]
+        extra = [way for way in plain if way not in variants]
         rows = measure(card, [*extra, *variants], open)[len(extra) :]
         for row in rows:
             if row.refused:

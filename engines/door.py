@@ -67,12 +67,17 @@ def candidates(card: ModelCard, wish: str = "auto", threads: int = 0) -> list[Va
     return list(dict.fromkeys(ways)) or [Variant(names[0], device or "cpu", precision or "fp32", threads or 1)]
 
 
+def reference(card: ModelCard) -> list[Variant]:
+    """The way of running it that the others are judged by, if there is one: plain fp32 on the CPU."""
+    return [way for way in candidates(card) if way.precision == "fp32" and way.device == "cpu"][:1]
+
+
 def _decide(card: ModelCard, wish: str, threads: int) -> Variant:
     ways = candidates(card, wish, threads)
     if len(ways) == 1 and ways[0].precision == "fp32":
         return ways[0]
-    plain = [way for way in candidates(card) if way.precision == "fp32" and way.device == "cpu"]
-    versions = {name: _runtime(name).version() for name in {way.runtime for way in [*ways, *plain[:1]]}}
+    plain = reference(card)
+    versions = {name: _runtime(name).version() for name in {way.runtime for way in [*ways, *plain]}}
     return choose(card, ways, plain, versions, open_variant)
 
 

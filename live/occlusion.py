@@ -8,19 +8,17 @@ fast, and must be sure somewhere before it counts at all. Beard, glasses and ton
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from engines.card import read_card
 from engines.door import open_engine
 from engines.engine import Engine
 from live.align import OVAL, crop_around
 from live.frame import Face, Floats, Image, Mask
+from live.models import shipped
 from live.settings import setting
 
-_MODELS = Path(__file__).parent / "models"
 _RISE, _FALL = 0.6, 0.8  # how far the belief moves to what the net says, up and down
 _SURE, _LIKELY = 0.75, 0.4  # a region counts if it is sure somewhere, and reaches as far as it is likely
 _LEAST = 0.012  # part of the face below which a region does not count
@@ -70,7 +68,7 @@ class Occlusion:
     _calls: int = field(default=0, init=False, repr=False)
 
     def open(self) -> None:
-        card = read_card(_MODELS / "occlusion", trusted=True)
+        card = shipped("occlusion")
         self._size, self._zoom = int(card.facts["image_size"]), float(card.facts["crop_scale"])
         self._net = open_engine(card, self.engine, self.threads, self.fallback)
 

@@ -7,19 +7,17 @@ looks at a crop around where the face was in the frame before, as MediaPipe's ow
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from engines.card import read_card
 from engines.door import open_engine
 from engines.engine import Engine
 from live.align import EYE_CORNERS, back, crop_around, cut, face_from_mesh, five_points, square
 from live.frame import Face, Floats, Image
+from live.models import shipped
 from live.settings import setting
 
-_MODELS = Path(__file__).parents[1] / "models"
 _DETECTOR_PX = 128
 _MESH_PX = 192
 _EYE_PX = 64
@@ -84,7 +82,7 @@ class MediapipeMesh:
             self._iris = self._open("iris")
 
     def _open(self, model: str) -> Engine:
-        return open_engine(read_card(_MODELS / model, trusted=True), self.engine, self.threads, self.fallback)
+        return open_engine(shipped(model), self.engine, self.threads, self.fallback)
 
     @property
     def engines(self) -> list[Engine]:

@@ -1,13 +1,15 @@
-"""The commands `doppelcam bench ...`: they measure and judge on clips. One file a command."""
+"""The commands `doppelcam bench ...`: they measure and judge. One file a command."""
 
 from __future__ import annotations
 
 import typer
 
+from live.cli.bench import engines as engines_command
 from live.cli.bench import look as look_command
 
-app = typer.Typer(help="Judge and measure the swap on a clip.")
+app = typer.Typer(help="Judge the swap on a clip, measure the nets.")
 app.command("look")(look_command.look)
+app.command("engines")(engines_command.engines)
 
 
 @app.callback()

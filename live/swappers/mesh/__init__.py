@@ -9,16 +9,15 @@ over the mesh with a z-buffer, as soft and noisy as the picture around (detail.p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from engines.card import read_card
 from engines.engine import Engine
 from live.align import EYE_CORNERS, OVAL
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
+from live.models import shipped
 from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
@@ -30,7 +29,6 @@ from live.swappers.mesh.mouth import fill_outline, keep_mouth
 from live.swappers.mesh.shape import Calm, Head, Own, Skull, towards
 
 _TURNED, _TURNS_AWAY = 46, 12  # degrees of the mesh's yaw, which stays below a head's: 60 to 90 in truth
-_MODELS = Path(__file__).parents[2] / "models"
 
 
 @dataclass
@@ -77,7 +75,7 @@ class Mesh:
     _frames: int = field(default=0, init=False)
 
     def open(self) -> None:
-        card = read_card(_MODELS / "face_mesh", trusted=True)
+        card = shipped("face_mesh")
         with np.load(card.folder / "topology.npz") as topology:
             self._uv = np.ascontiguousarray(topology["uv"], np.float32)
             self._skull = Skull(topology["canonical"], topology["triangles"])
