@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -12,6 +14,7 @@ from engines.engine import Array, TensorSpec
 from engines.errors import ModelError
 
 LEAST_PSNR_DB = 40.0
+_LARGEST_PROBES = 256 << 20  # bytes
 _MADE_UP = 4  # sets of made-up inputs where the card brings no probes
 
 Feeds = dict[str, Array]
@@ -35,16 +38,33 @@ def probes(card: ModelCard, inputs: tuple[TensorSpec, ...]) -> list[Feeds]:
     Made up are smooth random pictures, as nets of pictures expect them: u8 over 0..255, floats over -1..1.
     """
     if card.probes is not None:
-        with np.load(BytesIO(card.read_file(card.probes)), allow_pickle=False) as held:
-            stacks = {spec.name: held[spec.name] for spec in inputs if spec.name in held}
-        for spec in inputs:
-            stack = stacks.get(spec.name)
-            if stack is None or stack.shape[1:] != spec.shape or stack.dtype != spec.dtype or not len(stack):
-                raise ModelError(f"the probes of model {card.name!r} hold no stack of {spec}")
-        count = min(len(stack) for stack in stacks.values())
-        return [{name: stack[k] for name, stack in stacks.items()} for k in range(count)]
+        try:
+            return read_probes(BytesIO(card.read_file(card.probes)), inputs)
+        except ValueError as error:
+            raise ModelError(f"the probes of model {card.name!r} cannot be used: {error}") from error
     rng = np.random.default_rng(0)
     return [{spec.name: _smooth(rng, spec) for spec in inputs} for _ in range(_MADE_UP)]
+
+
+def read_probes(file: BytesIO, inputs: tuple[TensorSpec, ...]) -> list[Feeds]:
+    """Sets of inputs from an .npz with a stack [n, ...] for each input. Raises ValueError for what is no such file.
+
+    The file may be a stranger's: nothing is unpickled, and a small file that unpacks into a huge one is refused.
+    """
+    try:
+        if sum(entry.file_size for entry in zipfile.ZipFile(file).infolist()) > _LARGEST_PROBES:
+            raise ValueError(f"it unpacks to more than {_LARGEST_PROBES >> 20} MB")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as held:
+            stacks = {spec.name: held[spec.name] for spec in inputs if spec.name in held}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"not an .npz file ({error})") from error
+    for spec in inputs:
+        stack = stacks.get(spec.name)
+        if stack is None or stack.shape[1:] != spec.shape or stack.dtype != spec.dtype or not len(stack):
+            raise ValueError(f"no stack of {spec}")
+    count = min(len(stack) for stack in stacks.values())
+    return [{name: stack[k] for name, stack in stacks.items()} for k in range(count)]
 
 
 def _smooth(rng: np.random.Generator, spec: TensorSpec) -> Array:

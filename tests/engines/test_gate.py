@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -108,4 +109,29 @@ def test_the_cards_own_probes_are_used(tmp_path):
 def test_probes_that_do_not_fit_are_a_model_error(tmp_path, arrays):
     card = folder_of(tmp_path, convolutions(), more_files={"probes": stacked(**arrays)}, probes="probes.bin")
     with pytest.raises(ModelError, match="no stack of picture"):
+        probes(card, (PICTURE,))
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04 torn", stacked(other=np.zeros(3))[:60]])
+def test_probes_that_are_no_file_of_arrays_are_a_model_error(tmp_path, data):
+    card = folder_of(tmp_path, convolutions(), more_files={"probes": data}, probes="probes.bin")
+    with pytest.raises(ModelError, match="cannot be used"):
+        probes(card, (PICTURE,))
+
+
+def test_probes_that_unpack_into_a_huge_file_are_refused(tmp_path):
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as bomb, bomb.open("picture.npy", "w") as entry:
+        for _ in range(300):
+            entry.write(bytes(1 << 20))
+    card = folder_of(tmp_path, convolutions(), more_files={"probes": held.getvalue()}, probes="probes.bin")
+    with pytest.raises(ModelError, match="more than 256 MB"):
+        probes(card, (PICTURE,))
+
+
+def test_nothing_is_unpickled(tmp_path):
+    held = io.BytesIO()
+    np.savez(held, picture=np.array([{"a": 1}], object))
+    card = folder_of(tmp_path, convolutions(), more_files={"probes": held.getvalue()}, probes="probes.bin")
+    with pytest.raises(ModelError, match="cannot be used"):
         probes(card, (PICTURE,))
