@@ -70,8 +70,9 @@ def lower(card: ModelCard, precision: str, probes: list[gate.Feeds]) -> Made:
 
     int8: QDQ with one scale a channel, u8 activations and s8 weights (ONNX Runtime's static quantisation), ranges from
     three quarters of the probes; every fourth one judges. fp16: weights and sums in half precision, inputs and outputs
-    as they are. A few of the probes that judge stay in the folder, so that every runtime can be judged by them; they
-    are what the user gave: mind where the folder goes. Raises ModelError, with the figures of all recipes, when none passes the gate; nothing is written then.
+    as they are. A few of the probes that judge stay in the folder, so that every runtime can be judged by them: they
+    are what the user gave, mind where the folder goes. Raises ModelError, with the figures of all recipes, when none
+    passes the gate; nothing is written then.
     """
     if precision not in PRECISIONS:
         raise BadInput(f"a model can be made {' or '.join(PRECISIONS)}, not {precision!r}")
