@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 import platformdirs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import ModelError, NotAvailable
@@ -47,6 +47,7 @@ def test_they_live_in_the_users_cache_and_the_key_in_the_users_state():
     assert Plans().key_file == platformdirs.user_state_path("doppelcam") / "plans.key"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_come_back_as_they_were(tmp_path_factory, plan):
     folder = tmp_path_factory.mktemp("any")
@@ -55,6 +56,7 @@ def test_any_bytes_come_back_as_they_were(tmp_path_factory, plan):
     assert plans.find(PURPOSE) == plan
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_flipped_bit_is_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("flipped")
@@ -69,6 +71,7 @@ def test_any_flipped_bit_is_refused(tmp_path_factory, data):
         plans.find(PURPOSE)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_other_length_is_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("length")
@@ -82,6 +85,7 @@ def test_any_other_length_is_refused(tmp_path_factory, data):
         plans.find(PURPOSE)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_strange_files_are_refused(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("strange")

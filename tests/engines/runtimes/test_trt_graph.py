@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -206,6 +206,7 @@ def test_open_shapes_are_a_model_error(shape):
         fit(data, "net")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_or_fit_but_raise_nothing_else(data):
     whole = bytearray(one("Relu"))
