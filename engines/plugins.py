@@ -65,8 +65,10 @@ _LIBRARIES = {
     "libX11": ("libx11-6", "libX11"),
     "libxcb": ("libxcb1", "libxcb"),
     "libgomp": ("libgomp1", "libgomp"),
-    "libcuda": ("the NVIDIA driver", "the NVIDIA driver"),
+    "libcuda.so": ("the NVIDIA driver", "the NVIDIA driver"),
     "libcudart": ("the CUDA runtime", "the CUDA runtime"),
+    "libnvinfer": ("the libraries of TensorRT (pip install tensorrt)",) * 2,
+    "libnvonnxparser": ("the libraries of TensorRT (pip install tensorrt)",) * 2,
 }
 
 # Which extra of doppelcam brings a package.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from live.finders.mediapipe_mesh import MediapipeMesh
 from live.frame import SafeFrame
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.trace import Trace
+from tests.gpu_doubles import GpuDoubles
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +23,21 @@ def _own_folders(tmp_path_factory):
         patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
     yield
     patch.undo()
+
+
+@pytest.fixture
+def doubled_gpu(tmp_path, monkeypatch):
+    """An imagined NVIDIA GPU with its libraries, on which the runtime tensor_rt opens; no plans are kept yet."""
+    gpu = GpuDoubles()
+    own = [f"engines.runtimes.{name}" for name in ("tensor_rt", "_trt_build")]
+    with monkeypatch.context() as patch:
+        for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path / name))
+        for name, module in {**dict.fromkeys(own), **gpu.modules}.items():
+            patch.setitem(sys.modules, name, module)
+        for name in own:
+            del sys.modules[name]
+        yield gpu
 
 
 @pytest.fixture
