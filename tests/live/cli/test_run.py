@@ -21,7 +21,8 @@ def doppelcam(*args, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
 
 
-def test_the_main_job_on_the_sample(tmp_path):
+def test_the_main_job_on_the_sample(tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("first_use")))
     done = doppelcam(
         "run", "--source", "sample", "--face", "sample", "--sink", "swapped.mp4", "--sink", "null", "--fast",
         "--report", "report.json", cwd=tmp_path,
