@@ -1,0 +1,68 @@
+"""Opens a file that came from a stranger: a plain file of bounded size; never a link, a pipe or a device."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from engines.errors import ModelError
+
+# Not followed (a link), not waited for (a pipe without a writer), not inherited; a flag is 0 where the system lacks it.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_plain(path: Path, limit: int) -> BinaryIO:
+    """Open `path` for reading in binary. Never blocks on what is no plain file.
+
+    Raises ModelError: not there, not readable, not a plain file, or larger than `limit` bytes.
+    """
+    try:
+        # Looked at before it is opened: opening a device can do something by itself.
+        _demand_plain(path, os.lstat(path).st_mode)
+        file = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(file)
+            _demand_plain(path, status.st_mode)
+            if status.st_size > limit:
+                raise ModelError(f"{path} has {megabytes(status.st_size)}; the limit is {megabytes(limit)}")
+            return os.fdopen(file, "rb")
+        except BaseException:
+            os.close(file)
+            raise
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        why = getattr(error, "strerror", None) or error
+        raise ModelError(f"cannot be read: {why}: {path}", hint="fetch or install the model again") from error
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """The bytes of `path`, at most `limit`. Raises ModelError like `open_plain`."""
+    with open_plain(path, limit) as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise ModelError(f"cannot be read: {error.strerror or error}: {path}") from error
+    if len(data) > limit:  # it grew since it was opened
+        raise ModelError(f"{path} has more than {megabytes(limit)}")
+    return data
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes for people: "12 MB"; never "0 MB" for something."""
+    return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{size} bytes"
+
+
+def _demand_plain(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no plain file")
+        raise ModelError(f"{path} is {kind}, not a file", hint="a model folder holds plain files: copy the file itself")

@@ -1,0 +1,208 @@
+"""A stranger's model file is first opened in a process of its own, with little memory and little time.
+
+Runtimes are C++ and trust what they read: a crafted file may crash them, hang them or fill the memory. Whatever
+happens in there ends that process only, and is told as a ModelError. What passed is remembered by its sha256.
+
+Linux limits the memory, the processor time and the clock time of the process, and forbids it to write files. macOS
+does the same but for the memory, which it does not enforce. On Windows a separate process and the clock remain. The
+process is no wall against an attacker who takes over the runtime: it has the rights of the user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from engines.card import ModelCard
+from engines.errors import ModelError, NotAvailable
+from engines.onnx_file import OnnxFile, Port, open_onnx
+from engines.plain_file import read_plain
+
+SECONDS = 20.0  # for any file; and for large ones:
+SECONDS_PER_BYTE = 1 / 10e6
+_MAX_ANSWER = _MAX_REMEMBERED = 1 << 20  # bytes
+_HINT = "do not use this file; get the model from where it was published"
+
+# The places that hold this process's packages (a venv, --user, a checkout) and nothing else: -I leaves out the working
+# directory and PYTHONPATH, from where a stranger's files could be imported.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from engines.first_load import answer; answer(*sys.argv[2:])"
+)
+_KEPT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+# Each thread of a maths library takes memory out of the limit.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def admit(card: ModelCard) -> None:
+    """Raise ModelError unless every ONNX file that a runtime may load for `card` is safe to load.
+
+    Models that came with doppelcam pass at once, others when they passed before: then no model file is even opened.
+    """
+    if card.trusted:
+        return
+    for kind, name in card.files.items():
+        if kind != "onnx" and not kind.startswith("onnx_"):  # see ModelCard.model; other formats have their own door
+            continue
+        wanted = card.sha256.get(name, "")
+        if wanted in _remembered():
+            continue
+        file = inspect(card.folder / name)
+        for port in file.inputs:
+            if not port.static:
+                raise ModelError(f"model {card.name!r}: input {port.name} is {port.shape}; static shapes are needed")
+        if file.sha256 != wanted:
+            card.read(kind)  # says what is wrong
+        _remember(file.sha256)
+
+
+def inspect(path: Path) -> OnnxFile:
+    """What the ONNX file at `path` holds, found out in quarantine: checked; if its inputs are static, loaded and run.
+
+    Raises ModelError: refused, crashed, hung, or took too much memory. NotAvailable: no process can be started.
+    """
+    with open_onnx(path) as file:
+        seconds = SECONDS + os.fstat(file.fileno()).st_size * SECONDS_PER_BYTE
+    code, told, late = _ask(path, seconds)
+    if late:
+        raise ModelError(f"{path}: loading and running it once takes more than {seconds:.0f} seconds", hint=_HINT)
+    if code < 0:
+        raise ModelError(f"{path}: loading it {_how_it_ended(-code)}", hint=_HINT)
+    if not told:
+        raise NotAvailable(
+            f"the check of {path} could not be started: {sys.executable} ended with exit code {code}",
+            hint="install doppelcam again",
+        )
+    try:
+        tree = json.loads(told)
+        if "file" in tree:
+            return _file(tree["file"])
+        problem = ModelError(_printable(tree["error"]), hint=_printable(tree["hint"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path}: loading it gives no answer that makes sense", hint=_HINT) from error
+    raise problem
+
+
+def _ask(path: Path, seconds: float) -> tuple[int, bytes, bool]:
+    """Exit code, answer, and whether time was up, of the process in quarantine. Nothing of it is left running."""
+    places = json.dumps([place for place in sys.path if os.path.isabs(place)])
+    command = [sys.executable, "-I", "-B", "-c", _START, places, str(path.absolute()), str(int(seconds) + 1)]
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    late = threading.Event()
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=kept | _ENVIRONMENT,
+            cwd=path.absolute().anchor,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NotAvailable(f"the check of {path} could not be started: {error}") from error
+
+    def give_up() -> None:
+        late.set()
+        _kill(child)
+
+    assert child.stdout is not None
+    timer = threading.Timer(seconds, give_up)
+    timer.start()
+    try:
+        told = child.stdout.read(_MAX_ANSWER)  # until the process ends or is killed, or has said too much
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(1)
+    finally:
+        timer.cancel()
+        _kill(child)
+        child.stdout.close()
+    return child.wait(), told, late.is_set()
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """The process, if it still runs, and all that it started."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform == "win32":
+                child.kill()
+            else:
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def _how_it_ended(number: int) -> str:
+    if sys.platform != "win32" and number == signal.SIGXCPU:
+        return "takes too long"
+    try:
+        return f"crashes ({signal.Signals(number).name})"
+    except ValueError:
+        return f"crashes (signal {number})"
+
+
+def _printable(text: str) -> str:
+    """One line that does nothing to a terminal: a runtime's words may quote names out of the file."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:600])
+
+
+def _file(tree: dict[str, Any]) -> OnnxFile:
+    """The inverse of dataclasses.asdict, for what comes out of quarantine."""
+
+    def ports(side: str) -> tuple[Port, ...]:
+        return tuple(
+            Port(str(port["name"]), str(port["dtype"]), None if port["shape"] is None else tuple(port["shape"]))
+            for port in tree[side]
+        )
+
+    lists = {side: ports(side) for side in ("inputs", "outputs")}
+    return OnnxFile(**{**tree, **lists, "domains": tuple(tree["domains"]), "operators": tuple(tree["operators"])})
+
+
+def _memory() -> Path:
+    """The list of what passed these checks: the number goes up when they get stricter."""
+    return platformdirs.user_state_path("doppelcam") / "admitted-1"
+
+
+def _remembered() -> frozenset[str]:
+    """sha256 of every file that passed before; none when the list is not as `_remember` writes it.
+
+    A plain list does, without a signature: nothing but a hash is taken from it, and who can write to a file that only
+    the user can write to can already run programs as the user. A key to sign it with would lie beside it.
+    """
+    try:
+        path = _memory()
+        if hasattr(os, "getuid"):
+            status = os.lstat(path)
+            if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
+                return frozenset()
+        lines = read_plain(path, _MAX_REMEMBERED).decode("ascii").splitlines()
+    except (OSError, ModelError, UnicodeDecodeError):
+        return frozenset()
+    whole = all(re.fullmatch("[0-9a-f]{64}", line) for line in lines)
+    return frozenset(lines) if whole else frozenset()
+
+
+def _remember(sha256: str) -> None:
+    """Best effort: without a writable folder the file is checked again next time."""
+    path = _memory()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=path.parent)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.writelines(f"{line}\n" for line in sorted({*_remembered(), sha256}))
+            os.replace(part, path)
+        except OSError:
+            os.unlink(part)
+            raise
