@@ -5,13 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engines.errors import ModelError
+from engines.plain_file import MAX_FILE, read_plain
 
 CARD_FILE = "card.json"
+_MAX_CARD = 1 << 20  # bytes
+_SHA256 = re.compile("[0-9a-f]{64}")
+_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ +-]{0,99}")  # becomes part of file names, and of lines on a screen
+_TITLE_HINT = "letters, digits, blanks and . _ + - make a name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +60,10 @@ class ModelCard:
     def read_file(self, name: str) -> bytes:
         """The bytes of any file that the card vouches for. Raises ModelError."""
         wanted = self.sha256.get(name)
-        if wanted is None or Path(name).name != name:
+        if wanted is None or not is_plain_name(name):
             raise ModelError(f"the card of model {self.name!r} does not vouch for a file {name!r}")
-        try:
-            data = (self.folder / name).read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"model {self.name!r} cannot be read: {error.strerror or error}: {self.folder / name}",
-                hint="install doppelcam again, or fetch the model folder again",
-            ) from error
+        # Packagers may lay out with links what they install; a stranger's folder has no reason to.
+        data = read_plain(self.folder / name, MAX_FILE, links=self.trusted)
         if hashlib.sha256(data).hexdigest() != wanted:
             raise ModelError(
                 f"{self.folder / name} is not the file that its card describes (sha256 differs)",
@@ -70,12 +73,25 @@ class ModelCard:
 
 
 def read_card(folder: Path, trusted: bool = False) -> ModelCard:
-    """Read `folder/card.json`. Raises ModelError that names the file and the field."""
+    """Read `folder/card.json`. Raises ModelError that names the file and the field.
+
+    A stranger may have written it: names that would lead out of the folder, doubled keys and numbers that are none
+    are refused like wrong types.
+    """
     path = folder / CARD_FILE
+    if not os.path.lexists(path):
+        raise ModelError(f"{folder} is not a model folder: no readable {CARD_FILE}")
+    text = read_plain(path, _MAX_CARD, links=trusted)
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{folder} is not a model folder: no readable {CARD_FILE}") from error
+        tree = json.loads(
+            text.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except RecursionError as error:
+        raise ModelError(f"{path} is nested too deep for a card") from error
     except ValueError as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(tree, dict):
@@ -84,32 +100,87 @@ def read_card(folder: Path, trusted: bool = False) -> ModelCard:
     def entry(name: str, kind: type, default: Any = None) -> Any:
         value = tree.get(name, default)
         if not isinstance(value, kind):
-            raise ModelError(f"{path}: field {name!r} must be a {kind.__name__}, got {value!r}")
+            raise ModelError(f"{path}: field {name!r} must be a {kind.__name__}, got {_short(value)}")
+        return value
+
+    def title(name: str) -> str:
+        value = str(entry(name, str))
+        if not _TITLE.fullmatch(value):
+            raise ModelError(f"{path}: field {name!r} must be a plain name, got {_short(value)}", hint=_TITLE_HINT)
         return value
 
     def texts(name: str) -> dict[str, str]:
         value = entry(name, dict)
         if not all(isinstance(text, str) for text in value.values()):
-            raise ModelError(f"{path}: field {name!r} must map names to text, got {value!r}")
+            raise ModelError(f"{path}: field {name!r} must map names to text, got {_short(value)}")
         return dict(value)
+
+    def plain(names: Iterable[str], field: str) -> None:
+        for name in names:
+            if not is_plain_name(name):
+                raise ModelError(
+                    f"{path}: field {field!r} names {_short(name)}; files in the folder itself are expected"
+                )
 
     def numbers(name: str) -> dict[str, float]:
         value = entry(name, dict, {})
         if not all(isinstance(number, (int, float)) and 0 <= number < math.inf for number in value.values()):
-            raise ModelError(f"{path}: field {name!r} must map names to numbers, 0 or more, got {value!r}")
+            raise ModelError(f"{path}: field {name!r} must map names to numbers, 0 or more, got {_short(value)}")
         return {key: float(number) for key, number in value.items()}
 
+    files, sha256, probes = texts("files"), texts("sha256"), entry("probes", str, "")
+    plain(files.values(), "files")
+    plain(sha256, "sha256")
+    plain([probes] if probes else [], "probes")
+    if not all(_SHA256.fullmatch(value) for value in sha256.values()):
+        raise ModelError(f"{path}: field 'sha256' must map file names to 64 hexadecimal digits, got {_short(sha256)}")
     return ModelCard(
         folder=folder,
-        name=entry("name", str),
+        name=title("name"),
         family=entry("family", str),
-        files=texts("files"),
+        files=files,
         facts=entry("facts", dict, {}),
         licence=entry("licence", str, "unknown"),
         commercial_use=entry("commercial_use", bool, False),
         source=entry("source", str, "unknown"),
-        sha256=texts("sha256"),
+        sha256=sha256,
         tolerance=numbers("tolerance"),
-        probes=entry("probes", str, "") or None,
+        probes=probes or None,
         trusted=trusted,
     )
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` means a file in the folder itself, on every system."""
+    return (
+        bool(name)
+        and name.isprintable()
+        and name not in (".", "..")
+        and not set(name) & set("/\\:")
+        and len(name) < 200
+    )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):  # which of the two is meant is anybody's guess
+        raise ValueError("a key is given twice: " + _short([key for key, _ in pairs]))
+    return tree
+
+
+def _whole(text: str) -> int:
+    if len(text) > 19:
+        raise ValueError(f"{_short(text)} is too large a number")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{_short(text)} is no finite number")
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -11,6 +11,7 @@ from engines.choose import choose, cores
 from engines.engine import PRECISIONS, Engine, Runtime, Variant
 from engines.errors import BadInput, EngineError, ModelError, NotAvailable
 from engines.plugins import Plugins
+from engines.quarantine import admit
 
 RUNTIMES = Plugins("runtime", "engines.runtimes")
 
@@ -22,9 +23,11 @@ def open_engine(card: ModelCard, wish: str = "auto", threads: int = 0, fallback:
 
     `wish`: "auto", or RUNTIME[:DEVICE][:PRECISION], for example "openvino", "onnx_runtime:cuda" or
     "openvino:cpu:bf16". What it leaves open, and `threads` 0, is measured at first use (see choose.py).
-    Raises BadInput, NotAvailable or ModelError. With `fallback`, where what was asked for is not to be had, "auto"
-    is taken instead; the engine's `fallback` then says why, and the log too.
+    Raises BadInput, NotAvailable or ModelError; a stranger's file is first tried out in quarantine. With `fallback`,
+    where what was asked for is not to be had, "auto" is taken instead; the engine's `fallback` then says why, and the
+    log too.
     """
+    admit(card)
     try:
         return open_variant(card, _decide(card, wish, threads))
     except (NotAvailable, ModelError, EngineError) as error:
@@ -37,7 +40,8 @@ def open_engine(card: ModelCard, wish: str = "auto", threads: int = 0, fallback:
 
 
 def open_variant(card: ModelCard, variant: Variant) -> Engine:
-    """Load `card`'s model exactly so."""
+    """Load `card`'s model exactly so. Raises like `open_engine`."""
+    admit(card)  # again, since this is a door too: what was admitted is remembered
     engine = _runtime(variant.runtime)(card, variant)
     engine.model = card.name
     return engine

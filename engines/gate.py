@@ -57,7 +57,7 @@ def read_probes(file: BytesIO, inputs: tuple[TensorSpec, ...]) -> list[Feeds]:
         file.seek(0)
         with np.load(file, allow_pickle=False) as held:
             stacks = {spec.name: held[spec.name] for spec in inputs if spec.name in held}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"not an .npz file ({error})") from error
     for spec in inputs:
         stack = stacks.get(spec.name)

@@ -11,7 +11,7 @@ import hashlib
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -19,9 +19,8 @@ from google.protobuf.message import DecodeError
 from engines.errors import ModelError
 from engines.onnx_rules import Tally, check_graph, clip, tensor_port
 from engines.onnx_skeleton import skeleton
-from engines.plain_file import megabytes, open_plain
+from engines.plain_file import MAX_FILE, megabytes, open_plain
 
-MAX_FILE = 1 << 30  # bytes; the largest nets in use for live pictures have about 600 MB
 MAX_MEMORY = 3 << 30  # bytes that a net may need at the very least: its weights, inputs, outputs, largest tensor
 MAX_PORTS = 64  # inputs, and outputs
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)  # runtimes promise nothing for opsets before 7
@@ -63,16 +62,16 @@ class OnnxFile:
 def read_onnx(path: Path) -> OnnxFile:
     """Check the ONNX file at `path`. Raises ModelError that names the file and what is wrong with it.
 
-    The file is mapped, its weights are hashed but never copied: any file whatever takes well under 1 GB.
+    Its weights are hashed and stepped over, never held in memory: any file whatever takes well under 1 GB.
     Refused is: what is no plain file, another format, a file over MAX_FILE; external data (weights in other files),
     functions, sparse tensors and training graphs, which single-file nets for inference do without; operators of foreign
     domains; tensors whose sizes and numbers disagree; graphs that are not in order; a need of over MAX_MEMORY.
     """
     try:
         with open_onnx(path) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             # Not closed by hand: views of it live on in the traceback of an error.
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        sha256 = hashlib.sha256(data).hexdigest()
         return _checked(onnx.ModelProto.FromString(skeleton(memoryview(data))), sha256)
     except ModelError as error:
         named = error.message if str(path) in error.message else f"{path}: {error.message}"
@@ -83,7 +82,7 @@ def read_onnx(path: Path) -> OnnxFile:
         raise ModelError(f"{path}: it is damaged or not ONNX: {clip(str(error))}") from error
 
 
-def open_onnx(path: Path) -> Any:
+def open_onnx(path: Path) -> BinaryIO:
     """Open `path` after a look at its kind, size and first bytes. Cheap and safe in any process. Raises ModelError."""
     file = open_plain(path, MAX_FILE)
     try:

@@ -9,8 +9,9 @@ from typing import BinaryIO
 
 from engines.errors import ModelError
 
-# Not followed (a link), not waited for (a pipe without a writer), not inherited; a flag is 0 where the system lacks it.
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+# Not waited for (a pipe without a writer), not inherited, no link followed; a flag is 0 where the system lacks it.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_RDONLY | _NO_LINK | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -22,15 +23,18 @@ _KINDS = {
 }
 
 
-def open_plain(path: Path, limit: int) -> BinaryIO:
-    """Open `path` for reading in binary. Never blocks on what is no plain file.
+MAX_FILE = 1 << 30  # bytes of a model file; the largest nets in use for live pictures have about 600 MB
+
+
+def open_plain(path: Path, limit: int, links: bool = False) -> BinaryIO:
+    """Open `path` for reading in binary; `links`: it may be a link to a plain file. Never blocks on anything else.
 
     Raises ModelError: not there, not readable, not a plain file, or larger than `limit` bytes.
     """
     try:
         # Looked at before it is opened: opening a device can do something by itself.
-        _demand_plain(path, os.lstat(path).st_mode)
-        file = os.open(path, _FLAGS)
+        _demand_plain(path, os.stat(path, follow_symlinks=links).st_mode)
+        file = os.open(path, _FLAGS & ~_NO_LINK if links else _FLAGS)
         try:
             status = os.fstat(file)
             _demand_plain(path, status.st_mode)
@@ -45,11 +49,12 @@ def open_plain(path: Path, limit: int) -> BinaryIO:
         raise ModelError(f"cannot be read: {why}: {path}", hint="fetch or install the model again") from error
 
 
-def read_plain(path: Path, limit: int) -> bytes:
+def read_plain(path: Path, limit: int, links: bool = False) -> bytes:
     """The bytes of `path`, at most `limit`. Raises ModelError like `open_plain`."""
-    with open_plain(path, limit) as file:
+    with open_plain(path, limit, links) as file:
         try:
-            data = file.read(limit + 1)
+            # No more than it has: `read` makes room for all that is asked for.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
         except OSError as error:
             raise ModelError(f"cannot be read: {error.strerror or error}: {path}") from error
     if len(data) > limit:  # it grew since it was opened

@@ -64,7 +64,8 @@ def admit(card: ModelCard) -> None:
             if not port.static:
                 raise ModelError(f"model {card.name!r}: input {port.name} is {port.shape}; static shapes are needed")
         if file.sha256 != wanted:
-            card.read(kind)  # says what is wrong
+            card.read(kind)  # raises, and says what is wrong
+            raise ModelError(f"{card.folder / name} changed while it was looked at")
         _remember(file.sha256)
 
 
@@ -133,13 +134,12 @@ def _ask(path: Path, seconds: float) -> tuple[int, bytes, bool]:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """The process, if it still runs, and all that it started."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            if sys.platform == "win32":
-                child.kill()
-            else:
-                os.killpg(child.pid, signal.SIGKILL)
+    """The process and all that it started, which may outlive it and hold its pipe."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _how_it_ended(number: int) -> str:

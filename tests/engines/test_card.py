@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -137,11 +138,81 @@ def test_a_file_without_a_checksum_is_not_read(folder):
 @pytest.mark.parametrize("name", ["../secret", "sub/secret", "./secret", "/tmp/secret", "..", "", "sub/../secret"])
 def test_a_name_with_a_path_in_it_is_not_followed(folder, name, tmp_path):
     (tmp_path / "secret").write_bytes(DATA)
-    card = read_card(folder(files={"onnx": name}, sha256={name: hashlib.sha256(DATA).hexdigest()}))
-    with pytest.raises(ModelError):
-        card.read("onnx")
-    with pytest.raises(ModelError):
-        card.read_file(name)
+    for field, value in {"files": {"onnx": name}, "sha256": {name: "0" * 64}}.items():
+        with pytest.raises(ModelError, match=f"field '{field}' names") as caught:
+            read_card(folder(**{field: value}))
+        assert CARD_FILE in caught.value.message
+    with pytest.raises(ModelError, match="does not vouch"):
+        read_card(folder()).read_file(name)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\\b", ".hidden", "a\x1b[2J", "ä" * 101, "a\n"])
+def test_a_name_that_is_no_plain_one_is_refused(folder, name):
+    with pytest.raises(ModelError, match="field 'name' must be a plain name") as caught:
+        read_card(folder(name=name))
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"name": "a", "name": "b"}', "a key is given twice"),
+        ('{"facts": {"x": 1, "x": 2}}', "a key is given twice"),
+        ('{"facts": {"x": NaN}}', "'NaN' is no finite number"),
+        ('{"facts": {"x": -Infinity}}', "'-Infinity' is no finite number"),
+        ('{"facts": {"x": 1e999}}', "'1e999' is no finite number"),
+        ('{"facts": {"x": ' + "9" * 5000 + "}}", "too large a number"),
+        ("[" * 100_000, "nested too deep"),
+        ('{"a": ' * 50_000, "nested too deep"),
+        ('{"name": "' + "a" * (2 << 20) + '"}', "the limit is 1 MB"),
+        ('{"name": "\xff"}', "is not JSON"),
+    ],
+)
+def test_what_no_honest_card_holds_is_refused(tmp_path, text, words):
+    (tmp_path / CARD_FILE).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match=words) as caught:
+        read_card(tmp_path)
+    assert CARD_FILE in caught.value.message and len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("value", ["abc", "0" * 63, "G" * 64, "0" * 65])
+def test_a_checksum_is_64_hexadecimal_digits(folder, value):
+    with pytest.raises(ModelError, match="64 hexadecimal digits"):
+        read_card(folder(sha256={"toy.onnx": value}))
+
+
+def test_a_long_value_is_told_in_short(folder):
+    with pytest.raises(ModelError) as caught:
+        read_card(folder(facts=["x" * 100_000]))
+    assert len(caught.value.message) < 500
+
+
+def test_a_card_behind_a_link_is_refused_and_so_is_a_pipe(folder, tmp_path):
+    where = folder()
+    (where / CARD_FILE).rename(where / "real.json")
+    (where / CARD_FILE).symlink_to("real.json")
+    with pytest.raises(ModelError, match="is a link"):
+        read_card(where)
+    (where / CARD_FILE).unlink()
+    os.mkfifo(where / CARD_FILE)
+    with pytest.raises(ModelError, match="is a pipe"):
+        read_card(where)
+
+
+def test_only_a_card_that_came_with_doppelcam_may_use_links(folder):
+    where = folder()
+    (where / "toy.onnx").rename(where / "real.onnx")
+    (where / "toy.onnx").symlink_to("real.onnx")
+    with pytest.raises(ModelError, match="is a link"):
+        read_card(where).read("onnx")
+    assert read_card(where, trusted=True).read("onnx") == DATA
+    (where / "real.onnx").unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_card(where, trusted=True).read("onnx")
+
+
+def test_trusted_is_not_the_cards_to_say(folder):
+    assert not read_card(folder(trusted=True)).trusted
 
 
 @pytest.mark.parametrize("value", [3, None, ["toy.onnx"], {"a": 1}])
