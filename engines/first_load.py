@@ -27,9 +27,7 @@ FLOOR_BYTES = 640 << 20
 # Of the weights, while they are loaded: the file, the parsed copy, the runtime's own, those packed for the processor.
 COPIES = 5
 # What ONNX, ONNX Runtime and OpenVINO say when they get no more memory.
-_NO_MEMORY = re.compile(
-    "bad_alloc|bad allocation|failed to (allocate|serialize)|unable to allocate|out of memory", re.I
-)
+_NO_MEMORY = re.compile("bad.alloc|(failed|unable) to (allocate|serialize)|out of memory", re.IGNORECASE)
 
 
 def answer(path: str, seconds: str) -> None:

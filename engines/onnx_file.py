@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -82,7 +83,7 @@ def read_onnx(path: Path) -> OnnxFile:
         raise ModelError(f"{path}: it is damaged or not ONNX: {clip(str(error))}") from error
 
 
-def open_onnx(path: Path) -> BinaryIO:
+def open_onnx(path: Path) -> BufferedReader:
     """Open `path` after a look at its kind, size and first bytes. Cheap and safe in any process. Raises ModelError."""
     file = open_plain(path, MAX_FILE)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from engines.errors import ModelError
 
@@ -22,11 +22,10 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-
 MAX_FILE = 1 << 30  # bytes of a model file; the largest nets in use for live pictures have about 600 MB
 
 
-def open_plain(path: Path, limit: int, links: bool = False) -> BinaryIO:
+def open_plain(path: Path, limit: int, links: bool = False) -> BufferedReader:
     """Open `path` for reading in binary; `links`: it may be a link to a plain file. Never blocks on anything else.
 
     Raises ModelError: not there, not readable, not a plain file, or larger than `limit` bytes.

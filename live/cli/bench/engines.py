@@ -54,10 +54,12 @@ def engines(
 def _bench(name: str, engine: str, seconds: float, peaks: dict[int, float]) -> dict[str, Any]:
     from engines.choose import measure, pick
     from engines.door import candidates, open_variant, reference
+    from engines.quarantine import admit
     from engines.work import flop
     from live.models import open_card
 
     card = open_card(name)
+    admit(card)  # once, not for each way that is measured
     ways = candidates(card, engine)
     rows = measure(card, [*(way for way in reference(card) if way not in ways), *ways], open_variant, seconds)
     best = pick([row for row in rows if row.variant in ways])
