@@ -66,7 +66,8 @@ def read_onnx(path: Path) -> OnnxFile:
     Its weights are hashed and stepped over, never held in memory: any file whatever takes well under 1 GB.
     Refused is: what is no plain file, another format, a file over MAX_FILE; external data (weights in other files),
     functions, sparse tensors and training graphs, which single-file nets for inference do without; operators of foreign
-    domains; tensors whose sizes and numbers disagree; graphs that are not in order; a need of over MAX_MEMORY.
+    domains; tensors whose sizes and numbers disagree; graphs with cycles, doubled names, or names that nothing makes; a
+    need of over MAX_MEMORY.
     """
     try:
         with open_onnx(path) as file:

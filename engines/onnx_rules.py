@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import onnx
@@ -80,17 +81,25 @@ def check_graph(graph: Any, tally: Tally, outer: tuple[set[str], ...] = ()) -> N
     for value in graph.value_info:
         if value.type.HasField("tensor_type"):
             tally.largest = max(tally.largest, _port_bytes(value))
-    made = {name for node in graph.node for name in node.output}
+    makers: dict[str, int] = {}
+    for k, node in enumerate(graph.node):
+        for name in filter(None, node.output):
+            _define(name, known)
+            makers[name] = k
+    # Converters append nodes at the end, so order is not asked for; that there is one, is.
     for node in graph.node:
         _check_operator(node, tally)
         for name in node.input:
             if name and not any(name in scope for scope in scopes):
-                raise ModelError(f"node {_title(node)} uses {clip(name)}, {_why_unknown(name, made)}")
+                raise ModelError(f"node {_title(node)} uses {clip(name)}, which nothing makes")
         for attribute in node.attribute:
             _check_attribute(attribute, tally, scopes)
-        for name in node.output:
-            if name:
-                _define(name, known)
+    order = {k: {makers[name] for name in node.input if name in makers} for k, node in enumerate(graph.node)}
+    try:
+        TopologicalSorter(order).prepare()
+    except CycleError as error:
+        there = graph.node[error.args[1][0]]
+        raise ModelError(f"its nodes form a cycle, of which {_title(there)} is one") from error
     for value in graph.output:
         if not any(value.name in scope for scope in scopes):
             raise ModelError(f"nothing makes its output {clip(value.name)}")
@@ -206,12 +215,6 @@ def _dtype(code: int, name: str) -> tuple[str, int, int]:
         title = next((title for title, number in known if number == code), f"number {code}")
         raise ModelError(f"{clip(name)} is of the type {title}, which nets here do not use")
     return _DTYPES[code]
-
-
-def _why_unknown(name: str, made: set[str]) -> str:
-    if name in made:
-        return "which is made later: there is a cycle, or the nodes are out of order"
-    return "which nothing makes"
 
 
 def _title(node: Any) -> str:

@@ -416,7 +416,7 @@ def a_middle_of_a_petabyte():
 # ------------------------------------------------------------------------------------------------- graphs out of order
 
 
-@malformed("uses 'a', which is made later: there is a cycle")
+@malformed("nodes form a cycle")
 def a_cycle_beside_900_megabytes(path):
     """The weights are a hole at the end of the file, which takes no room on the disk."""
     size = 900 << 20
@@ -431,14 +431,21 @@ def a_cycle_beside_900_megabytes(path):
         file.truncate(file.tell() + size)
 
 
-@malformed("uses 'a', which is made later: there is a cycle")
+@malformed("nodes form a cycle")
 def a_cycle():
     return model([helper.make_node("Add", ["image", "a"], ["b"]), helper.make_node("Neg", ["b"], ["a"])])
 
 
-@malformed("uses 'y', which is made later")
+@malformed("nodes form a cycle")
 def a_node_that_feeds_itself():
     return model([helper.make_node("Add", ["y", "image"], ["y"])])
+
+
+@malformed("cannot load model|cycle")
+def a_branch_that_uses_what_its_own_if_makes():
+    inner = helper.make_graph([helper.make_node("Neg", ["y"], ["out"])], "g", [], [port("out", [1, 4])])
+    node = helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=inner)
+    return model([node], [numpy_helper.from_array(np.array(True), "yes")])
 
 
 @malformed("uses 'nowhere', which nothing makes")

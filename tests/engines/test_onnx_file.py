@@ -82,6 +82,11 @@ def test_odd_but_honest_weights_pass(look, array):
     assert look(model(weights=weights)).parameters == np.asarray(array).size + 4
 
 
+def test_nodes_need_no_order_as_long_as_there_is_one(look):
+    nodes = [helper.make_node("Neg", ["a"], ["y"]), helper.make_node("Mul", ["image", "gain"], ["a"])]
+    assert look(model(nodes)).nodes == 2
+
+
 @pytest.mark.parametrize("depth", [1, 7])
 def test_graphs_inside_of_graphs_pass_up_to_a_depth(look, depth):
     assert look(nested(depth)).operators == ("Identity", "If")
