@@ -50,7 +50,7 @@ class Store:
 
     def card(self, name: str) -> ModelCard:
         """The card of this model. BadInput: there is none of this name. ModelError: its card is broken."""
-        return read_card(self._existing(name))
+        return read_card(self.folder(name))
 
     def add_file(
         self, name: str, file: Path, card: Mapping[str, Any], extras: Mapping[str, bytes] | None = None
@@ -100,7 +100,7 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Delete this model. Raises BadInput."""
-        folder = self._existing(name)
+        folder = self.folder(name)
         with self._alone():
             # Renamed first: from then on it is not listed, even if deleting it is cut short.
             gone = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self.root)) / "gone"
@@ -111,7 +111,8 @@ class Store:
             finally:
                 shutil.rmtree(gone.parent, ignore_errors=True)
 
-    def _existing(self, name: str) -> Path:
+    def folder(self, name: str) -> Path:
+        """Where this model lies. Raises BadInput."""
         if name not in self.names():
             raise BadInput(
                 f"no model {name!r} is installed", hint=f"installed are: {', '.join(self.names()) or 'none'}"
