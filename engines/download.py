@@ -50,26 +50,26 @@ class Download:
     pause: Callable[[float], None] = time.sleep
 
     def to(self, target: Path, progress: Progress = lambda _done, _total: None) -> str:
-        """Fetch it to `target`, whose folder must exist; answers its sha256.
+        """Fetch it to `target`, making its folder; answers its sha256.
 
         NotAvailable: the server cannot be reached, refuses, or gave up too often. ModelError: it sends something else
         than what was asked for. BadInput: no room, an unsafe address, or another process downloads the same.
         """
         self._allow(httpx.URL(self.url), first=True)
-        part = _Part(target, self)
-        lock = filelock.FileLock(f"{part.path}.lock")
         try:
-            lock.acquire(timeout=0)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                # Its empty file stays: deleting it would let two processes hold two locks.
+                filelock.FileLock(f"{target}.part.lock", timeout=0),
+                httpx.Client(timeout=self.timeout_s, follow_redirects=False) as client,
+            ):
+                part = _Part(target, self)
+                self._insist(client, part, progress)
+                return part.finish()
         except filelock.Timeout:
             raise BadInput(f"{target.name} is being downloaded by another doppelcam", hint="wait for it") from None
-        try:
-            with httpx.Client(timeout=self.timeout_s, follow_redirects=False) as client:
-                self._insist(client, part, progress)
-            return part.finish()
         except OSError as error:
             raise BadInput(f"{target} cannot be written: {error.strerror or error}") from error
-        finally:
-            lock.release()  # its empty file stays: deleting it would let two processes hold two locks
 
     def _insist(self, client: httpx.Client, part: _Part, progress: Progress) -> None:
         """Try until all is there; the pauses grow while nothing arrives."""
@@ -142,7 +142,9 @@ class Download:
         raise NotAvailable(f"{self.url} is redirected more than {_MOST_REDIRECTS} times")
 
     def _allow(self, url: httpx.URL, first: bool = False) -> None:
-        if url.scheme == "https" or (url.scheme == "http" and (self.http or _is_this_machine(url.host))):
+        # From elsewhere nobody is led to the services of this machine.
+        here = _is_this_machine(url.host) and _is_this_machine(httpx.URL(self.url).host)
+        if url.scheme == "https" or (url.scheme == "http" and (self.http or here)):
             return
         raise BadInput(
             f"{self.url} is not an https address" if first else f"{self.url} leads to {url}, without https",

@@ -43,10 +43,13 @@ class Store:
     root: Path
 
     def names(self) -> list[str]:
-        """Names of the models, sorted. A folder whose card is broken is named too."""
-        if not self.root.is_dir():
+        """Names of the models, sorted. A folder whose card is broken is named too. Raises BadInput."""
+        try:
+            return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        except FileNotFoundError:
             return []
-        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        except OSError as error:
+            raise BadInput(f"the models' folder {self.root} cannot be read: {error.strerror or error}") from error
 
     def card(self, name: str) -> ModelCard:
         """The card of this model. BadInput: there is none of this name. ModelError: its card is broken."""

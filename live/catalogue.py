@@ -13,7 +13,7 @@ from typing import Any
 
 from engines.errors import BadInput
 
-SHIPPED = Path(__file__).parent / "models"
+CATALOGUE = Path(__file__).parent / "models" / "catalogue.toml"
 
 # What the nets in the wheel are for, by the family on their card.
 SHIPPED_KINDS = {
@@ -52,7 +52,7 @@ class Entry:
 @cache
 def catalogue() -> Mapping[str, Entry]:
     """Every known model by its name, in the order of the file."""
-    tree = tomllib.loads((SHIPPED / "catalogue.toml").read_text(encoding="utf-8"))
+    tree = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))
     return MappingProxyType({name: _entry(name, values) for name, values in tree.items()})
 
 

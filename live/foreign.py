@@ -70,8 +70,8 @@ def card_of(family: str, facts: Facts, file: Path, sha256: str, licence: str = "
     }
 
 
-def with_fixed_shapes(file: Path, facts: Facts) -> bytes | None:
-    """The model with a batch of one and pictures of the facts' size, where it leaves these open; else None.
+def with_fixed_shapes(file: Path, facts: Facts) -> bytes:
+    """The model with a batch of one and pictures of the facts' size, where it leaves these open.
 
     Runtimes here take nothing else: with sizes that are known they plan memory and operators once.
     """
@@ -79,9 +79,8 @@ def with_fixed_shapes(file: Path, facts: Facts) -> bytes | None:
 
     model = onnx.load_model_from_string(file.read_bytes())
     weights = {weight.name for weight in model.graph.initializer}
-    inputs = [port for port in model.graph.input if port.name not in weights]
-    if not _fix(inputs, facts.get("image_size", 1)) + _fix(model.graph.output, None):
-        return None
+    _fix([port for port in model.graph.input if port.name not in weights], facts.get("image_size", 1))
+    _fix(model.graph.output, None)
     # Sizes of inner arrays that were written for an open batch would contradict.
     del model.graph.value_info[:]
     return cast(bytes, onnx.shape_inference.infer_shapes(model, data_prop=True).SerializeToString())
@@ -108,12 +107,9 @@ def emap_of(file: Path) -> bytes:
     return data.getvalue()
 
 
-def _fix(ports: Any, side: int | None) -> int:
-    """Give the ports' open sizes a value: 1 to the first, the batch, `side` to others, unless None; counts them."""
-    fixed = 0
+def _fix(ports: Any, side: int | None) -> None:
+    """Give the ports' open sizes a value: 1 to the first, the batch, and `side` to the others, unless None."""
     for port in ports:
         for axis, size in enumerate(port.type.tensor_type.shape.dim):
             if not size.HasField("dim_value") and (axis == 0 or side is not None):
                 size.dim_value = side if axis and side is not None else 1
-                fixed += 1
-    return fixed

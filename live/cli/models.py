@@ -18,8 +18,9 @@ from rich.table import Table
 from engines.card import ModelCard, read_card
 from engines.errors import BadInput, ModelError
 from engines.store import Store, check_name, name_from, sha256_of, user_store
-from live.catalogue import SHIPPED, SHIPPED_KINDS, Entry, by_sha256, catalogue, known
+from live.catalogue import SHIPPED_KINDS, Entry, by_sha256, catalogue, known
 from live.cli.screen import err, out
+from live.models import shipped, shipped_names
 
 app = typer.Typer(
     name="models",
@@ -38,31 +39,33 @@ _Licence = Annotated[str, typer.Option("--licence", help="What its maker lets yo
 def list_models() -> None:
     """List the models that came with doppelcam, your own, and those that can be pulled."""
     store = user_store()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("kind")
-    table.add_column("size", justify="right", no_wrap=True)
-    for title in ("licence", "commercial", "state"):
-        table.add_column(title)
-    for path in sorted(SHIPPED.glob("*/card.json")):
-        card = read_card(path.parent)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")  # six columns in 80
+    table.add_column("name", min_width=23, overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("size", no_wrap=True, justify="right")
+    table.add_column("licence", max_width=max(14, out.width - 64))
+    table.add_column("commercial", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for card in map(shipped, shipped_names()):
         _row(table, card.name, SHIPPED_KINDS.get(card.family, card.family), _size_of(card), card, "[green]shipped[/]")
-    installed = store.names()
+    installed, notes = store.names(), []
     for name in installed:
         try:
             card = store.card(name)
         except ModelError as error:
-            table.add_row(name, "", "", "", "", f"[red]broken:[/] {escape(error.message)}")
+            table.add_row(name, "", "", "", "", "[red]broken[/]")
+            notes.append(f"{name} is broken: {error.message}")
             continue
-        lacks = [need for need in card.facts.get("needs", []) if need not in installed]
-        state = f"installed, needs {', '.join(lacks)}" if lacks else "installed"
-        _row(table, name, str(card.facts.get("kind", card.family)), _size_of(card), card, f"[green]{escape(state)}[/]")
+        _row(table, name, str(card.facts.get("kind", card.family)), _size_of(card), card, "[green]installed[/]")
+        notes += _lacking(store, name, card.facts.get("needs", []))
     for entry in catalogue().values():
         if entry.name not in installed:
             _row(table, entry.name, entry.kind, entry.size, entry, "known" if entry.url else "by hand")
     out.print(table)
-    out.print("\nknown: doppelcam models pull NAME   by hand: get the file, then doppelcam models add FILE")
+    out.print("\nknown: doppelcam models pull NAME; by hand: get the file, then models add FILE")
     out.print(f"yours lie in {escape(str(store.root))}", soft_wrap=True)
+    for note in notes:
+        out.print(f"[yellow]{escape(note)}[/]", soft_wrap=True)
 
 
 @app.command()
@@ -77,11 +80,15 @@ def add(
     if path.is_dir():
         if licence or family:
             raise BadInput(f"the card in {path} says what that model is", hint="leave out --licence and --family")
+        name = name or read_card(path).name
+        _not_shipped(name)
         _told(user_store().add_folder(path, name))
         return
     sha256 = sha256_of(path)
     entry = by_sha256(sha256)
-    _told(_adopt(user_store(), path, sha256, name or (entry.name if entry else name_from(path.stem)), licence, family))
+    name = name or (entry.name if entry else name_from(path.stem))
+    _not_shipped(name)
+    _told(_adopt(user_store(), path, sha256, name, licence, family))
 
 
 @app.command()
@@ -102,7 +109,10 @@ def pull(
     _consent(entry, accept)
     with _download(store, entry) as (file, sha256):
         if not entry.sha256:
-            err.print(f"no checksum of {name} is known; from now on it is the one of this file: sha256 {sha256}")
+            err.print(
+                f"no checksum of {name} is known; from now on it is the one of this file: sha256 {sha256}",
+                soft_wrap=True,
+            )
         if entry.kind == "pack":
             for member, model in entry.models.items():
                 if model in wanted:
@@ -110,9 +120,8 @@ def pull(
                         _told(_adopt(store, inner, sha256_of(inner), model))
         else:
             _told(_adopt(store, file, sha256, name, entry=entry))
-    lacks = [need for need in entry.needs if need not in store.names()]
-    if lacks:
-        err.print(f"{name} needs besides: {', '.join(lacks)}")
+    for note in _lacking(store, name, entry.needs):
+        err.print(note, soft_wrap=True)
 
 
 @app.command()
@@ -166,13 +175,12 @@ def _adopt(
     what, facts = recognise(signature_of(found), file.name, sha256, entry.family if entry else family)
     extras = {EMAP_FILE: emap_of(file)} if facts.get("emap") == EMAP_FILE else {}
     card = card_of(what, facts, file, sha256, licence, entry)
-    fixed = with_fixed_shapes(file, facts)
-    if fixed is None:
+    if all(port.static for port in (*found.inputs, *found.outputs)):
         return store.add_file(name, file, card, extras)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / file.name
-        copy.write_bytes(fixed)
-        err.print(f"the sizes that {file.name} leaves open are now those of one picture")
+        copy.write_bytes(with_fixed_shapes(file, facts))
+        err.print(f"the sizes that {file.name} leaves open are now those of one picture", soft_wrap=True)
         return store.add_file(name, copy, card, extras)
 
 
@@ -185,7 +193,7 @@ def _consent(entry: Entry, accepted: bool) -> None:
     )
     if not _asks():
         raise BadInput(what, hint="if you keep to it: --accept-licence")
-    err.print(escape(what))
+    err.print(escape(what), soft_wrap=True)
     typer.confirm("Do you keep to it?", abort=True, err=True)
 
 
@@ -194,9 +202,7 @@ def _download(store: Store, entry: Entry) -> Iterator[tuple[Path, str]]:
     """The downloaded file and its sha256. It goes when it has been added; what is cut off stays to be resumed."""
     from engines.download import Download
 
-    folder = store.root / ".downloads"
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / entry.file
+    target = store.root / ".downloads" / entry.file
     wish = Download(entry.url, sha256=entry.sha256 or None, size=entry.size or None)
     if entry.sha256 and target.is_file() and sha256_of(target) == entry.sha256:
         sha256 = entry.sha256  # adding it failed the last time
@@ -204,7 +210,11 @@ def _download(store: Store, entry: Entry) -> Iterator[tuple[Path, str]]:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
             bar = bars.add_task(entry.name, total=entry.size or None)
-            sha256 = wish.to(target, lambda done, total: bars.update(bar, completed=done, total=total))
+            try:
+                sha256 = wish.to(target, lambda done, total: bars.update(bar, completed=done, total=total))
+            except KeyboardInterrupt:
+                err.print("what has arrived is kept: the same command goes on from there")
+                raise
     try:
         yield target, sha256
     except ModelError:
@@ -233,6 +243,20 @@ def _unpacked(archive: Path, member: str) -> Iterator[Path]:
         target.unlink(missing_ok=True)
 
 
+def _lacking(store: Store, name: str, needs: object) -> list[str]:
+    """A line about what this model is of no use without and what is not installed, if there is such.
+
+    `needs` may come from a stranger's card.
+    """
+    lacks = [str(need) for need in needs if need not in store.names()] if isinstance(needs, (list, tuple)) else []
+    return [f"{name} needs besides: {', '.join(lacks)}"] if lacks else []
+
+
+def _not_shipped(name: str) -> None:
+    if name.casefold() in shipped_names():
+        raise BadInput(f"{name!r} is a model that comes with doppelcam", hint="call yours something else: --name")
+
+
 def _asks() -> bool:
     """Whether somebody is there to be asked."""
     return sys.stdin.isatty()
@@ -245,7 +269,9 @@ def _row(table: Table, name: str, kind: str, size: int, has: ModelCard | Entry, 
 
 def _told(card: ModelCard) -> None:
     use = "commercial use allowed" if card.commercial_use else "no commercial use"
-    err.print(f"added {escape(card.name)}: {escape(card.family)}, licence {escape(card.licence)}, {use}")
+    err.print(
+        f"added {escape(card.name)}: {escape(card.family)}, licence {escape(card.licence)}, {use}", soft_wrap=True
+    )
 
 
 def _size_of(card: ModelCard) -> int:

@@ -20,11 +20,17 @@ def shipped_names() -> list[str]:
 
 
 def open_card(name: str) -> ModelCard:
-    """The card of a shipped net or of a model folder's path. Raises BadInput and ModelError."""
+    """The card of a shipped net, of a model of the user's, or of a model folder's path. BadInput, ModelError."""
     if name in shipped_names():
         return shipped(name)
+    from engines.store import user_store
+
+    yours = user_store()
+    if name in yours.names():
+        return yours.card(name)
     if Path(name).is_dir():
         return read_card(Path(name))
     raise BadInput(
-        f"there is no model {name!r}", hint=f"choose {', '.join(shipped_names())}, or the path of a model folder"
+        f"there is no model {name!r}",
+        hint=f"choose {', '.join([*shipped_names(), *yours.names()])}, or the path of a model folder",
     )

@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 
 import filelock
+import httpx
 import pytest
 
 from engines import store
@@ -286,6 +287,19 @@ def test_no_redirect_to_where_others_can_change_the_file(server, wish, target, a
     with pytest.raises(BadInput, match="without https"):
         wish.to(target)
     assert left(target) == []
+
+
+def test_nobody_elsewhere_leads_to_this_machine():
+    elsewhere = Download("https://example.org/model.onnx")
+    with pytest.raises(BadInput, match=r"leads to http://127\.0\.0\.1/x"):
+        elsewhere._allow(httpx.URL("http://127.0.0.1/x"))
+    replace(elsewhere, http=True)._allow(httpx.URL("http://example.org/x"))
+
+
+def test_a_folder_that_cannot_be_written(wish, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(BadInput, match="cannot be written"):
+        wish.to(tmp_path / "file" / "model.onnx")
 
 
 @pytest.mark.parametrize("address", ["http://example.org/model.onnx", "file:///etc/passwd", "model.onnx"])

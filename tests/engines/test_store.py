@@ -110,6 +110,15 @@ def test_a_link_in_a_folder_is_not_followed(store, folder, tmp_path):
         store.add_folder(source)
 
 
+def test_a_root_that_is_no_folder(store, toy):
+    store.root.parent.mkdir()
+    store.root.write_bytes(b"")
+    with pytest.raises(BadInput, match="cannot be read"):
+        store.names()
+    with pytest.raises(BadInput, match="cannot be used"):
+        store.add_file("toy", toy, CARD)
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "...", "a/b", "a\\b", "/etc", "-rf", ".hidden", "a b", "ä", "x" * 65,
                                   "con", "NUL.onnx", "end.", "a\n", "a\0b"])  # fmt: skip
 def test_a_name_that_is_no_plain_file_name(store, toy, name):

@@ -7,10 +7,10 @@ import tomllib
 
 import pytest
 
-from engines.card import read_card
 from engines.errors import BadInput
 from engines.store import check_name
-from live.catalogue import SHIPPED, SHIPPED_KINDS, by_name, by_sha256, catalogue, known
+from live.catalogue import CATALOGUE, SHIPPED_KINDS, by_name, by_sha256, catalogue, known
+from live.models import shipped, shipped_names
 
 ENTRIES = list(catalogue().values())
 COVERED = """
@@ -67,11 +67,11 @@ def test_a_misspelt_name_is_told_with_the_nearest():
 
 
 def test_the_kinds_of_the_shipped_nets_are_known():
-    assert {read_card(path.parent).family for path in SHIPPED.glob("*/card.json")} == set(SHIPPED_KINDS)
+    assert {shipped(name).family for name in shipped_names()} == set(SHIPPED_KINDS)
 
 
 def test_every_field_in_the_file_is_explained_at_its_head():
-    text = (SHIPPED / "catalogue.toml").read_text(encoding="utf-8")
+    text = CATALOGUE.read_text(encoding="utf-8")
     head = text[: text.index("[")]
     used = {field for values in tomllib.loads(text).values() for field in values}
     assert all(re.search(rf"\b{field}\b", head) for field in used - {"what", "licence", "notes"})

@@ -25,6 +25,7 @@ from engines.errors import BadInput, DoppelcamError, ModelError, NotAvailable
 from engines.store import user_store
 from live.catalogue import catalogue
 from live.cli import app, models
+from live.models import open_card, shipped, shipped_names
 from tests.foreign_nets import EMAP, FOREIGN, foreign, net
 
 ROOT = Path(__file__).parents[3]
@@ -81,7 +82,7 @@ def test_a_foreign_file_is_looked_at_added_as_it_is_and_listed(run, tmp_path):
 @pytest.mark.parametrize("file_name", ["uniface_256.onnx", "somebody_amp.dfm", "det_10g.onnx", "w600k_r50.onnx"])
 def test_what_was_added_runs_also_where_sizes_were_open(run, tmp_path, file_name):
     run("add", put(tmp_path, file_name))
-    card = user_store().card(Path(file_name).stem)
+    card = open_card(Path(file_name).stem)
     assert card.family == FOREIGN[file_name][0]
     engine = open_engine(card, "onnx_runtime")
     answer = engine.run({spec.name: np.full(spec.shape, 0.5, spec.dtype) for spec in engine.inputs})
@@ -114,6 +115,26 @@ def test_a_model_folder_is_added_and_its_card_believed(run, tmp_path):
     assert json.loads((user_store().folder("again") / "card.json").read_text())["facts"]["template"] == "arcface_112_v1"
     with pytest.raises(BadInput, match="the card in"):
         run("add", moved, "--licence", "MIT")
+    with pytest.raises(BadInput, match="there is no model 'gone'") as caught:
+        open_card("gone")
+    assert "again" in caught.value.hint
+
+
+def test_a_strangers_card_cannot_spoil_the_list(run, tmp_path):
+    run("add", put(tmp_path, "uniface_256.onnx"))
+    folder = user_store().folder("uniface_256")
+    tree = json.loads((folder / "card.json").read_text())
+    tree |= {"licence": "[red]MIT[/red", "facts": {"needs": 5, "kind": ["x"]}}
+    (folder / "card.json").write_text(json.dumps(tree))
+    assert "[red]MIT[/red" in run("list").stdout
+
+
+def test_a_model_that_ships_is_not_shadowed(run, tmp_path):
+    with pytest.raises(BadInput, match="comes with doppelcam"):
+        run("add", put(tmp_path, "uniface_256.onnx"), "--name", "Face_Mesh")
+    with pytest.raises(BadInput, match="comes with doppelcam"):
+        run("add", shipped("iris").folder)
+    assert not set(shipped_names()) & set(catalogue())
 
 
 def test_a_file_that_could_be_two_things_is_asked_for(run, tmp_path):
@@ -150,7 +171,7 @@ def test_a_damaged_model_is_named_and_can_be_removed(run, tmp_path):
     assert "changed" in done.stdout
     assert done.stderr.splitlines()[0].startswith("error: not as they were when they were added: uniface_256")
     (file.parent / "card.json").write_text("{")
-    assert "broken" in run("list").stdout
+    assert "uniface_256 is broken: " in run("list").stdout
     with pytest.raises(ModelError, match="uniface_256"):
         run("check")
     run("remove", "uniface_256", "--yes")
@@ -241,7 +262,7 @@ def test_a_free_model_is_pulled_without_a_question_and_its_checksum_pinned(run, 
     assert "needs besides: arcface_w600k_r50, crossface_ghost" in told
     card = user_store().card("ghost_2_256")
     assert (card.sha256["ghost_2_256.onnx"], card.licence, card.commercial_use) == (sha256, "Apache-2.0", True)
-    assert "installed, needs arcface_w600k_r50, crossface_ghost" in run("list").stdout
+    assert "ghost_2_256 needs besides: arcface_w600k_r50, crossface_ghost" in run("list").stdout
     with pytest.raises(BadInput, match="installed already"):
         run("pull", "ghost_2_256")
     assert not [path for path in (user_store().root / ".downloads").iterdir() if path.suffix != ".lock"]
