@@ -31,7 +31,7 @@ from engines.errors import BadInput, DoppelcamError, ModelError
 _ADDING = ".adding-"
 _LOCK_WAIT_S = 60.0
 _SPARE_BYTES = 64 << 20  # left free on the disk
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Device names that Windows sees in every folder, whatever their ending.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -183,7 +183,7 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name.endswith(".") or _RESERVED.fullmatch(name):
         raise BadInput(
             f"{name!r} cannot be the name of a model",
-            hint="letters, digits, '.', '_' and '-', at most 64 of them, not beginning with '.' or '-'",
+            hint="letters, digits, '.', '_' and '-', at most 64 of them, the first a letter or digit",
         )
 
 

@@ -88,10 +88,10 @@ def test_a_folder_can_be_given_another_name(store, folder):
         ({"sha256": {"toy.onnx": "0" * 64}}, "sha256 differs"),
         ({"sha256": {}}, "does not vouch"),
         ({"files": {"onnx": "gone.onnx"}, "sha256": {"gone.onnx": "0" * 64}}, "there is no file"),
-        ({"sha256": {"toy.onnx": "0" * 64, "../../.bashrc": "0" * 64}}, "no file in its folder"),
+        ({"sha256": {"toy.onnx": "0" * 64, "../../.bashrc": "0" * 64}}, "in its folder|in the folder itself"),
         ({"family": None}, "'family'"),
-        ({"name": "../toy"}, "cannot be the name"),
-        ({"name": "..."}, "cannot be the name"),
+        ({"name": "../toy"}, "cannot be the name|plain name"),
+        ({"name": "..."}, "cannot be the name|plain name"),
     ],
 )
 def test_a_folder_that_is_not_what_it_says_leaves_nothing(store, folder, changes, words):
@@ -119,7 +119,7 @@ def test_a_root_that_is_no_folder(store, toy):
         store.add_file("toy", toy, CARD)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "...", "a/b", "a\\b", "/etc", "-rf", ".hidden", "a b", "ä", "x" * 65,
+@pytest.mark.parametrize("name", ["", ".", "..", "...", "a/b", "a\\b", "/etc", "-rf", "_x", ".hidden", "a b", "ä", "x" * 65,
                                   "con", "NUL.onnx", "end.", "a\n", "a\0b"])  # fmt: skip
 def test_a_name_that_is_no_plain_file_name(store, toy, name):
     with pytest.raises(BadInput, match="cannot be the name"):
