@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from engines.errors import BadInput, ModelError
-from engines.onnx_file import OnnxFile
+from engines.quarantine.onnx_file import OnnxFile
 from live.catalogue import Entry, by_name, by_sha256
 from live.families import FAMILIES, Facts, Signature
 

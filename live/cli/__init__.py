@@ -10,7 +10,7 @@ import typer
 
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
-from live.cli import bench, models
+from live.cli import bench, lower, models
 from live.cli import list as list_command
 from live.cli import run as run_command
 from live.cli.screen import Notices, complain
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("run")(run_command.run)
 app.command("list")(list_command.list_parts)
 app.add_typer(bench.app, name="bench")
+models.app.command("lower")(lower.lower)
 app.add_typer(models.app, name="models")
 
 

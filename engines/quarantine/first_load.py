@@ -17,10 +17,10 @@ import numpy as np
 from engines.card import ModelCard
 from engines.engine import Variant
 from engines.errors import DoppelcamError, ModelError
-from engines.onnx_file import OnnxFile, read_onnx
-from engines.onnx_rules import clip
 from engines.plain_file import megabytes
 from engines.plugins import Plugins
+from engines.quarantine.onnx_file import OnnxFile, read_onnx
+from engines.quarantine.rules import clip
 
 # Python, NumPy, ONNX and a runtime take 100 to 200 MB of this; the rest is for checking and for small nets.
 FLOOR_BYTES = 640 << 20

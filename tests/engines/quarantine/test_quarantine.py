@@ -17,11 +17,11 @@ from engines.card import read_card
 from engines.door import RUNTIMES, open_engine
 from engines.errors import ModelError, NotAvailable
 from engines.quarantine import admit, inspect
-from tests.engines.corpus import CASES, model, port
 from tests.engines.models import folder_of
+from tests.engines.quarantine.corpus import CASES, model, port
 
 GOOD = model().SerializeToString()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def is_opened(card, monkeypatch):
 def test_every_malformed_file_is_refused_in_time_and_in_little_memory(tmp_path):
     if RUNTIMES.why_not("onnx_runtime") is not None:
         pytest.skip("onnxruntime is not installed: what only shows when a model is loaded does not show")
-    command = [sys.executable, str(ROOT / "tests/engines/corpus.py"), str(tmp_path)]
+    command = [sys.executable, str(ROOT / "tests/engines/quarantine/corpus.py"), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=True)
     told = json.loads(done.stdout)
@@ -203,7 +203,7 @@ def test_inside_there_is_no_room_no_file_and_nothing_of_the_users_environment(ca
     monkeypatch.setenv("SECRET", "x")
     inside(
         "import json, os, pathlib, sys; sys.path[:] = json.loads(sys.argv[1])\n"
-        "from engines.first_load import FLOOR_BYTES, _limit_memory, _limit_rest\n"
+        "from engines.quarantine.first_load import FLOOR_BYTES, _limit_memory, _limit_rest\n"
         "_limit_rest(9); _limit_memory(FLOOR_BYTES)\n"
         "told = [name for name in os.environ if name in ('PYTHONPATH', 'SECRET', 'HOME')]\n"
         "try: bytearray(1 << 30); told.append('memory')\n"

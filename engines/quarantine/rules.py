@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 
 from engines.errors import ModelError
-from engines.onnx_skeleton import DOUBLES, FLOATS, INTS, LONGS, RAW, UNSIGNED, numbers
+from engines.quarantine.skeleton import DOUBLES, FLOATS, INTS, LONGS, RAW, UNSIGNED, numbers
 
 MAX_NODES = 20_000
 MAX_NAME = 500  # letters

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import live
 from engines.errors import ModelError
-from engines.onnx_file import read_onnx, refuse_other_formats
-from engines.onnx_skeleton import FLOATS, INTS, LONGS, RAW, numbers, skeleton
 from engines.quarantine import inspect
-from tests.engines.corpus import model, nested, port, tensor
+from engines.quarantine.onnx_file import read_onnx, refuse_other_formats
+from engines.quarantine.skeleton import FLOATS, INTS, LONGS, RAW, numbers, skeleton
+from tests.engines.quarantine.corpus import model, nested, port, tensor
 
 WEIGHTS = np.random.default_rng(0).normal(size=(64, 1000)).astype(np.float32)
 

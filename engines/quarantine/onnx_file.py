@@ -18,9 +18,9 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from engines.errors import ModelError
-from engines.onnx_rules import Tally, check_graph, clip, tensor_port
-from engines.onnx_skeleton import skeleton
 from engines.plain_file import MAX_FILE, megabytes, open_plain
+from engines.quarantine.rules import Tally, check_graph, clip, tensor_port
+from engines.quarantine.skeleton import skeleton
 
 MAX_MEMORY = 3 << 30  # bytes that a net may need at the very least: its weights, inputs, outputs, largest tensor
 MAX_PORTS = 64  # inputs, and outputs

@@ -27,8 +27,8 @@ import platformdirs
 
 from engines.card import ModelCard
 from engines.errors import ModelError, NotAvailable
-from engines.onnx_file import OnnxFile, Port, open_onnx
 from engines.plain_file import read_plain
+from engines.quarantine.onnx_file import OnnxFile, Port, open_onnx
 
 SECONDS = 20.0  # for any file; and for large ones:
 SECONDS_PER_BYTE = 1 / 10e6
@@ -39,7 +39,7 @@ _HINT = "do not use this file; get the model from where it was published"
 # directory and PYTHONPATH, from where a stranger's files could be imported.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from engines.first_load import answer; answer(*sys.argv[2:])"
+    "from engines.quarantine.first_load import answer; answer(*sys.argv[2:])"
 )
 _KEPT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 # Each thread of a maths library takes memory out of the limit.
