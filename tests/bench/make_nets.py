@@ -100,6 +100,18 @@ def student(folder):
     return net.write(folder, {"face": [1, 3, 128, 128]}, {y: [1, 3, 128, 128]})
 
 
+def one_photo(folder):
+    """As heavy as the one-photo swappers of 128 px: strided convolutions, residual blocks at 32 x 32, upscales."""
+    net = Net()
+    x = net.conv("face", 3, 128, 7)
+    x = net.conv(net.conv(x, 128, 256, 3, stride=2), 256, 1024, 3, stride=2)
+    for _ in range(2):
+        x = net.add("Add", x, net.conv(net.conv(x, 1024, 1024, 3), 1024, 1024, 3))
+    x = net.up(net.up(x, 1024, 128), 128, 32)
+    y = net.add("Sigmoid", net.conv(x, 32, 3, 7, slope=None))
+    return net.write(folder, {"face": [1, 3, 128, 128]}, {y: [1, 3, 128, 128]})
+
+
 def pictures(card, count=16):
     """Smooth random pictures 0..1, as many as a quantiser needs."""
     rng, size = np.random.default_rng(1), {"h64": 64}.get(card.name, 128)
@@ -115,7 +127,7 @@ def pictures(card, count=16):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    for make in (h64, student):
+    for make in (h64, student, one_photo):
         made = make(Path(sys.argv[1]) / make.__name__)
         try:
             done = lower(made, "int8", pictures(made))
