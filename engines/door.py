@@ -21,8 +21,9 @@ _log = logging.getLogger("doppelcam.engines")
 def open_engine(card: ModelCard, wish: str = "auto", threads: int = 0, fallback: bool = False) -> Engine:
     """Load `card`'s model as wished.
 
-    `wish`: "auto", or RUNTIME[:DEVICE][:PRECISION], for example "openvino", "onnx_runtime:cuda" or
-    "openvino:cpu:bf16". What it leaves open, and `threads` 0, is measured at first use (see choose.py).
+    `wish`: "auto", or RUNTIME[:DEVICE][:PRECISION], for example "openvino", "onnx_runtime:cuda",
+    "openvino:cpu:bf16" or "open_inference:127.0.0.1:8001" (see address.py). What it leaves open, and `threads` 0, is
+    measured at first use (see choose.py).
     Raises BadInput, NotAvailable or ModelError; a stranger's file is first tried out in quarantine. With `fallback`,
     where what was asked for is not to be had, "auto" is taken instead; the engine's `fallback` then says why, and the
     log too.

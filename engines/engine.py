@@ -50,8 +50,9 @@ class Variant:
 class Engine(Protocol):
     """A loaded model. Opened, run and closed on one thread.
 
-    `run` takes one array for each input (exact name, shape and dtype) and gives one array for each output.
-    The outputs belong to the engine until the next `run`: copy what must live longer.
+    `run` takes one array for each input (exact name, shape and dtype) and gives one array for each output. It raises
+    EngineError when this run went wrong, EngineLost when only opening the model again may help. The outputs belong to
+    the engine until the next `run`: copy what must live longer.
     """
 
     inputs: tuple[TensorSpec, ...]

@@ -5,6 +5,7 @@
     ├── NotAvailable          a part or runtime that cannot work here: missing package, library, device
     ├── ModelError            a model folder, card or model file that is broken or not what it says
     ├── EngineError           a runtime failed, or was fed the wrong tensors
+    │   └── EngineLost        what runs the model went away; it is opened again with growing pauses
     ├── SourceLost            the camera went away while running; it is opened again with growing pauses
     ├── SinkLost              one output went away; it is opened again or dropped, the others go on
     └── LoopFailed            the loop had to stop: too many frames failed in a row, or a thread died
@@ -36,6 +37,10 @@ class ModelError(DoppelcamError):
 
 class EngineError(DoppelcamError):
     """A runtime failed while loading or running, or was fed tensors that the model does not take."""
+
+
+class EngineLost(EngineError):
+    """What ran the model went away (a server, a device); opening it again may help."""
 
 
 class SourceLost(DoppelcamError):

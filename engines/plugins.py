@@ -78,6 +78,8 @@ _EXTRAS = {
     "tensorrt": "nvidia",
     "pycuda": "nvidia",
     "insightface": "insightface",
+    "tritonclient": "remote",
+    "grpc": "remote",
 }
 
 

@@ -21,18 +21,20 @@ from typing import Any
 
 import cv2
 
-from engines.errors import DoppelcamError, LoopFailed, SourceLost
+from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
-from live.outlets import PAUSES_S, Outlets
+from live.outlets import Outlets
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
+from live.reopen import reopen
 from live.settings import setting
-from live.stage import Stage
+from live.stage import Stage, errors_of, start_all
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
+_CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
 
 
 @dataclass
@@ -85,7 +87,8 @@ class Loop:
         self._format: Format | None = None
         self._number = 0
         self._failures = 0
-        self._absent: str | None = None  # why the source gives nothing right now
+        self._persona: Persona | None = None
+        self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
 
@@ -106,18 +109,18 @@ class Loop:
         )
         stages = [camera, engine, pixels]
         try:
-            self._start(stages)
+            start_all(stages)
             assert self._format is not None, "an opened source has a format"
             self.guard.open(self._format, self.ledger)
             self.ledger.period_ms = 1000 / self._format.fps
             sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
             stages += sinks
-            self._start(sinks)
+            start_all(sinks)
             self._watch(stages, sinks, seconds, status)
         finally:
             self.stop()
             self._finish(stages)
-        errors = _told(stages)
+        errors = errors_of(stages)
         if errors:
             raise errors[0]
 
@@ -142,19 +145,6 @@ class Loop:
                 mailbox.close()
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
-
-    def _start(self, stages: list[Stage]) -> None:
-        """Start these threads and wait until all have opened their parts. Raises all reasons if some could not."""
-        for stage in stages:
-            stage.start()
-        for stage in stages:
-            stage.opened.wait()
-        errors = _told(stages)
-        if len(errors) > 1 and all(isinstance(error, DoppelcamError) for error in errors):
-            lines = [f"{e.message}{f' ({e.hint})' if e.hint else ''}" for e in errors if isinstance(e, DoppelcamError)]
-            raise type(errors[0])("; ".join(lines))
-        if errors:
-            raise errors[0]
 
     def _watch(
         self,
@@ -201,9 +191,9 @@ class Loop:
         except EndOfSource:
             raise Closed from None
         except SourceLost as error:
-            self._reopen(error)
+            self.ledger.count("source_lost")
+            self._find_again(_CAMERA_LOST, error, self.parts.source.close, self.parts.source.open)
             return
-        self._absent = None
         self.ledger.count("captured")
         frame = self._admit(captured)
         if self.lossless:
@@ -220,33 +210,16 @@ class Loop:
         self._number += 1
         return Frame(self._number, image, captured.position_s, Trace(captured.captured_ns))
 
-    def _reopen(self, error: SourceLost) -> None:
-        """Try to open the source again, with growing pauses, until it works or the loop stops."""
-        self.ledger.count("source_lost")
-        self.ledger.error(error.message)
-        self._absent = "camera lost, looking for it"
-        attempt = 0
-        while True:
-            self.parts.source.close()
-            if self._stopping.wait(PAUSES_S[min(attempt, len(PAUSES_S) - 1)]):
-                raise Closed
-            attempt += 1
-            try:
-                self.parts.source.open()
-                return
-            except DoppelcamError:
-                continue
-
     # ---- engine thread
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
         self._note_engines(self.parts.finder)
-        persona = self.parts.persona(self.parts.finder)
-        if self.parts.swapper.drawn:
-            self._worn.post(persona)
-        else:
-            self._open_swapper(persona)
+        if self._persona is None:  # opened for the first time
+            self._persona = self.parts.persona(self.parts.finder)
+            self._worn.post(self._persona)
+        if not self.parts.swapper.drawn:
+            self._open_swapper(self._persona)
 
     def _open_swapper(self, persona: Persona) -> None:
         self.parts.swapper.open()
@@ -266,15 +239,17 @@ class Loop:
         frame = self._entrance.take()
         assert frame is not None, "take without a time limit gives a frame"
         frame.trace.stamp("taken", self._clock())
-        try:
-            found = self.parts.finder.find(frame.image, self.tracks.faces)
-            frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
-            frame.trace.stamp("found", self._clock())
-            if not self.parts.swapper.drawn:
-                self._swap(frame)
-        except Exception as error:
-            self._failed(frame, "the swap failed", error)
+        lost = self._try(frame, "the swap failed", self._find)
         self._swapped.hand(frame)
+        if lost is not None:
+            self._find_again(_ENGINE_LOST, lost, self._close_engine, self._open_engine)
+
+    def _find(self, frame: Frame) -> None:
+        found = self.parts.finder.find(frame.image, self.tracks.faces)
+        frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
+        frame.trace.stamp("found", self._clock())
+        if not self.parts.swapper.drawn:
+            self._swap(frame)
 
     def _swap(self, frame: Frame) -> None:
         frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
@@ -285,7 +260,7 @@ class Loop:
     def _open_pixels(self) -> None:
         self.parts.blender.open()
         if self.parts.swapper.drawn:
-            persona = self._worn.take()
+            persona = self._persona or self._worn.take()
             assert persona is not None, "take without a time limit gives a persona"
             self._open_swapper(persona)
 
@@ -297,22 +272,15 @@ class Loop:
     def _pixels_step(self) -> None:
         frame = self._swapped.take()
         assert frame is not None, "take without a time limit gives a frame"
-        if frame.trouble is None and self.parts.swapper.drawn:
-            try:
-                self._swap(frame)
-            except Exception as error:
-                self._failed(frame, "the swap failed", error)
-        if frame.trouble is None:
-            try:
-                self._blend(frame)
-                self._failures = 0
-            except Exception as error:
-                self._failed(frame, "the blend failed", error)
+        lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
+        lost = self._try(frame, "the blend failed", self._blend) or lost
         self._position_s = frame.position_s
         shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
         self._deliver(shown)
         self._entrance.credit()
+        if lost is not None:
+            self._find_again(_ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
 
     def _blend(self, frame: Frame) -> None:
         pairs = list(zip(frame.faces, frame.patches, strict=True))
@@ -321,9 +289,39 @@ class Loop:
                 self.parts.blender.blend(frame.image, face, patch)
             frame.safe = True
         frame.trace.stamp("blended", self._clock())
+        self._failures = 0
+
+    # ---- when something goes wrong
+
+    def _try(self, frame: Frame, words: str, step: Callable[[Frame], None]) -> EngineLost | None:
+        """Run this step unless one before it failed. A failure is noted in the frame, so that the guard covers it.
+
+        A lost engine is given back: the frame goes on first, then the thread that owns the engine opens it again.
+        """
+        if frame.trouble is not None:
+            return None
+        try:
+            step(frame)
+        except EngineLost as error:
+            frame.trouble, frame.safe = _ENGINE_LOST, False
+            self.ledger.count("failed")
+            self.ledger.count("engine_lost")
+            return error
+        except Exception as error:
+            self._failed(frame, words, error)
+        return None
+
+    def _find_again(
+        self, words: str, why: DoppelcamError, close: Callable[[], None], open: Callable[[], object]
+    ) -> None:
+        """Open the camera or a thread's parts again, however long that takes; the cover says what is missing."""
+        self.ledger.error(why.message)
+        self._absent = words
+        reopen(close, open, self._stopping)
+        self._absent = None
 
     def _failed(self, frame: Frame, words: str, error: Exception) -> None:
-        """Mark the frame so that the guard covers it; give up when too many fail in a row."""
+        """Mark the frame; give up when too many fail in a row."""
         frame.trouble, frame.safe = words, False
         line = error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"
         self.ledger.count("failed")
@@ -339,9 +337,3 @@ class Loop:
         if stamp:
             self._delivered_ns = self._clock()
         self._outlets.deliver(shown)
-
-
-def _told(stages: list[Stage]) -> list[BaseException]:
-    """Why stages failed; without those that only say that another one, on which they wait, could not open."""
-    errors = [stage.error for stage in stages if stage.error is not None]
-    return [error for error in errors if not isinstance(error, Closed)] or errors

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from engines.errors import DoppelcamError, SinkLost
+from engines.errors import SinkLost
 from live.frame import Format, SafeFrame
 from live.mailbox import Closed, Mailbox
 from live.parts import Sink
+from live.reopen import reopen
 from live.trace import Ledger
 
-PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Pauses between the tries to open a lost source or sink again."""
+_TRIES = 5
 
 Outlet = tuple[str, Callable[[], None], Callable[[], None], Callable[[], None], Mailbox[SafeFrame]]
 """What a stage is made of: name, open, step, close, and the mailbox that it empties."""
@@ -48,6 +48,9 @@ class Outlets:
     def _outlet(self, name: str, sink: Sink, format: Format) -> Outlet:
         box = self._boxes[name]
 
+        def open_sink() -> None:
+            sink.open(format)
+
         def step() -> None:
             shown = box.take()
             assert shown is not None, "take without a time limit gives a frame"
@@ -58,20 +61,8 @@ class Outlets:
                 self._ledger.error(error.message)
                 if error.closed:
                     raise Closed from None
-                self._reopen(sink, format)
+                reopen(sink.close, open_sink, self._stopping, _TRIES)
             finally:
                 box.credit()
 
-        return f"sink {name}", lambda: sink.open(format), step, sink.close, box
-
-    def _reopen(self, sink: Sink, format: Format) -> None:
-        for pause_s in PAUSES_S:
-            sink.close()
-            if self._stopping.wait(pause_s):
-                raise Closed
-            try:
-                sink.open(format)
-                return
-            except DoppelcamError as error:
-                last = error
-        raise last
+        return f"sink {name}", open_sink, step, sink.close, box

@@ -3,7 +3,8 @@
 Every part is a dataclass whose fields are its settings. Runtime state is made in `open()` and freed in `close()`;
 a part is opened, used and closed on one thread, `close()` may be called after a failed `open()`, and a closed part
 may be opened again. A part knows pictures; never threads, settings files or other parts. A part that runs models shows
-them as `engines` while it is open, and has the settings `engine` and `fallback` (see engines/door.py).
+them as `engines` while it is open, and has the settings `engine` and `fallback` (see engines/door.py); when one of
+them is lost (EngineLost), the part is closed and opened again, and a swapper wears its persona again.
 """
 
 from __future__ import annotations

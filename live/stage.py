@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from engines.errors import DoppelcamError
 from live.mailbox import Closed
 
 
@@ -66,3 +67,23 @@ class Stage:
             except BaseException as error:
                 self.error = self.error or error
             self._done()
+
+
+def start_all(stages: list[Stage]) -> None:
+    """Start these threads and wait until all have opened their parts. Raises all reasons if some could not."""
+    for stage in stages:
+        stage.start()
+    for stage in stages:
+        stage.opened.wait()
+    errors = errors_of(stages)
+    if len(errors) > 1 and all(isinstance(error, DoppelcamError) for error in errors):
+        lines = [f"{e.message}{f' ({e.hint})' if e.hint else ''}" for e in errors if isinstance(e, DoppelcamError)]
+        raise type(errors[0])("; ".join(lines))
+    if errors:
+        raise errors[0]
+
+
+def errors_of(stages: list[Stage]) -> list[BaseException]:
+    """Why stages failed; without those that only say that another one, on which they wait, could not open."""
+    errors = [stage.error for stage in stages if stage.error is not None]
+    return [error for error in errors if not isinstance(error, Closed)] or errors

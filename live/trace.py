@@ -89,7 +89,7 @@ class Ledger:
         self._recent: list[tuple[int, float]] = []
 
     def count(self, what: str, n: int = 1) -> None:
-        """Count frames: captured, dropped_entrance, processed, live, held, bare, failed, source_lost ..."""
+        """Count frames: captured, dropped_entrance, processed, live, held, bare, failed, engine_lost, source_lost."""
         with self._lock:
             if what == "captured" and self._began_ns is None:
                 self._began_ns = self._clock()
@@ -186,6 +186,7 @@ class Ledger:
                 },
                 "covers": dict(self._covers),
                 "source_lost": count["source_lost"],
+                "engine_lost": count["engine_lost"],
                 "age_ms": self._age.report(),
                 "late_by_2_periods": int(self._late),
                 "percent_in_time": round(self._age.share_below(self.period_ms), 2),

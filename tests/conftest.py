@@ -13,6 +13,7 @@ from live.frame import SafeFrame
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.trace import Trace
 from tests.gpu_doubles import GpuDoubles
+from tests.model_server import WHY_NOT, ModelServer, installed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,3 +65,19 @@ def finder():
 def portrait(finder):
     """The first shipped portrait as a persona."""
     return open_persona(str(sorted(SAMPLE_PORTRAITS.glob("*.jpg"))[0]), finder)
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory):
+    """Starts a real model server on loopback for these models {name: ONNX bytes}; all are killed at the end."""
+    if not installed():
+        pytest.skip(WHY_NOT)
+    servers = []
+
+    def start(models):
+        servers.append(ModelServer(tmp_path_factory.mktemp("served"), models))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.kill()

@@ -163,7 +163,7 @@ def test_a_picture_of_another_size_or_kind_does_not_leak():
 
 
 def test_a_lost_camera_does_not_leak(monkeypatch):
-    monkeypatch.setattr("live.loop.PAUSES_S", (0.02,))
+    monkeypatch.setattr("live.reopen.PAUSES_S", (0.02,))
     source = LosingCamera(FRAMES, lost_at=(30, 31, 90), refusals=1, wait=lambda n: threading.Event().wait(0.001))
     one, _ = run(source=source, lossless=False, stall_ms=100)
     assert not one.leaked()

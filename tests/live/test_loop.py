@@ -7,8 +7,6 @@ import threading
 import pytest
 
 from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
-from live import loop as loop_module
-from live import outlets as outlets_module
 from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
 
 
@@ -93,7 +91,7 @@ def test_it_starts_on_a_cover():
 
 
 def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
-    monkeypatch.setattr(loop_module, "PAUSES_S", (0.15,))
+    monkeypatch.setattr("live.reopen.PAUSES_S", (0.15,))
     source = LosingCamera(40, lost_at=(20,), refusals=2, wait=lambda number: threading.Event().wait(0.003))
     loop = make_loop(source, lossless=False, stall_ms=100)
     loop.run()
@@ -109,7 +107,7 @@ def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
 
 
 def test_a_sink_that_goes_away_is_opened_again_while_the_others_go_on(monkeypatch):
-    monkeypatch.setattr(outlets_module, "PAUSES_S", (0.0,))
+    monkeypatch.setattr("live.reopen.PAUSES_S", (0.0,))
     frail, steady = Witness(fail_at=(5,)), Witness()
     loop = make_loop(NumberedCamera(50), sinks={"frail": frail, "steady": steady})
     loop.run()
