@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import DoppelcamError, ModelError
-from export.readers.tflite import ImageInput, read_tflite
+from export.tflite import ImageInput, read_tflite
 
 Numbers = NDArray[Any]
 

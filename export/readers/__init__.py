@@ -1,1 +1,1 @@
-"""One file for each family of checkpoints that export can read."""
+"""One file a family of checkpoints: recognises its folders, and rebuilds the net from the files alone."""

@@ -17,7 +17,7 @@ tflite = pytest.importorskip("tflite", reason="the TFLite reader needs tflite: p
 onnxruntime = pytest.importorskip("onnxruntime")
 flatbuffers = pytest.importorskip("flatbuffers")
 
-from export.readers.tflite import ImageInput, read_tflite  # noqa: E402
+from export.tflite import ImageInput, read_tflite  # noqa: E402
 
 SAME, VALID = tflite.Padding.SAME, tflite.Padding.VALID
 NO, RELU = tflite.ActivationFunctionType.NONE, tflite.ActivationFunctionType.RELU

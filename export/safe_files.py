@@ -1,0 +1,176 @@
+"""Opens checkpoints from strangers: HDF5, pickles and zips that can only give numbers and text, within limits."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import ModelError
+from engines.plain_file import megabytes, open_plain, read_plain
+
+Numbers = NDArray[Any]
+
+MAX_FILE = 4 << 30  # bytes; a checkpoint of both sides with its optimizer
+MAX_ARRAY = 1 << 30  # bytes of one tensor
+MAX_TEXT = 64 << 20  # bytes of a JSON text
+_DEEPEST = 200
+
+# ---- pickles: DeepFaceLab's .npy and .dat
+
+
+def load_pickle(path: Path) -> Any:
+    """What a pickle of plain Python values, NumPy arrays and NumPy scalars holds. Nothing in it is executed.
+
+    Raises ModelError for anything else in it, naming it.
+    """
+    data = read_plain(path, MAX_FILE)
+    try:
+        return _Unpickler(io.BytesIO(data)).load()
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
+    except Exception as error:  # what a broken pickle makes the unpickler stumble over can be anything
+        raise ModelError(f"{path} is no readable pickle: {error or type(error).__name__}") from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds numpy's array makers and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy._core", "numpy.core")
+        found = _ALLOWED.get((module, name))
+        if found is None:
+            raise ModelError(
+                f"it wants to run {module}.{name}, which no checkpoint needs",
+                hint="do not use this file: it was made to run a program on your machine",
+            )
+        return found
+
+    def persistent_load(self, pid: object) -> Any:
+        raise ModelError(f"it refers to something outside of the file ({str(pid)[:60]})")
+
+
+def _reconstruct(kind: object, shape: object, typecode: object) -> Numbers:  # noqa: ARG001
+    """numpy's own takes a shape, and would make room for it; pickles of arrays always give (0,) here."""
+    if kind is not np.ndarray or shape != (0,):
+        raise ModelError("it holds an array that numpy did not write")
+    return np.ndarray.__new__(_Array, (0,), np.uint8)
+
+
+class _Array(np.ndarray):
+    """Takes its state only if it is that of numbers of a sane size."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, _, raw = state
+        size = prod(int(n) for n in shape) * dtype.itemsize if all(int(n) >= 0 for n in shape) else -1
+        if dtype.kind not in "biufUS" or not isinstance(raw, bytes | bytearray | str) or not 0 <= size <= MAX_ARRAY:
+            raise ModelError(f"it holds an array of {dtype} {shape}, which no checkpoint has")
+        super().__setstate__(state)
+
+
+def _dtype(code: object, *rest: object) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(str(code), *rest)  # type: ignore[call-overload]
+    if dtype.kind not in "biufUS":
+        raise ModelError(f"it holds values of type {dtype}, which no checkpoint has")
+    return dtype
+
+
+def _scalar(dtype: np.dtype[Any], raw: bytes = b"") -> Any:
+    return np.frombuffer(raw, dtype, 1)[0]
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    """How Python 2 protocols write bytes."""
+    if encoding not in ("latin1", "latin-1"):
+        raise ModelError(f"it encodes text as {encoding!r}")
+    return text.encode("latin1")
+
+
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): _dtype,
+    ("_codecs", "encode"): _encode,
+}
+
+# ---- HDF5: Keras weights and models
+
+
+@contextmanager
+def open_h5(source: Path | bytes) -> Iterator[h5py.File]:
+    """An HDF5 file, from disk or from a zip, that refers to nothing outside of itself. Raises ModelError."""
+    name = str(source) if isinstance(source, Path) else "the HDF5 file inside"
+    try:
+        if isinstance(source, Path):
+            with open_plain(source, MAX_FILE) as stream, h5py.File(stream, "r") as file:
+                _demand_local(file, name)
+                yield file
+        else:
+            with h5py.File(io.BytesIO(source), "r") as file:
+                _demand_local(file, name)
+                yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{name} is no readable HDF5 file: {str(error).splitlines()[0]}") from error
+
+
+def read_array(dataset: h5py.Dataset) -> Numbers:
+    """The numbers of a dataset, as they are stored. Raises ModelError."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise ModelError(f"{dataset.name} in {dataset.file.filename} is a group; numbers are expected")
+    if dataset.dtype.kind not in "biuf" or dataset.nbytes > MAX_ARRAY:
+        raise ModelError(f"{dataset.name} in {dataset.file.filename} is {dataset.dtype}{list(dataset.shape)}")
+    return np.asarray(dataset[()])
+
+
+def _demand_local(group: h5py.Group, name: str, depth: int = 0) -> None:
+    if depth > _DEEPEST:
+        raise ModelError(f"{name} nests its groups more than {_DEEPEST} deep")
+    for key in group:
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise ModelError(f"{name}: {group.name}/{key} is a link, which no checkpoint needs")
+        item = group[key]
+        if isinstance(item, h5py.Group):
+            _demand_local(item, name, depth + 1)
+        elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            raise ModelError(f"{name}: {item.name} takes its numbers from another file")
+
+
+# ---- zips: Keras 3's .keras
+
+
+def read_zip(path: Path, *names: str) -> dict[str, bytes]:
+    """These members of a zip. Raises ModelError: no zip, a member missing, unsafe names, more in it than should be."""
+    try:
+        with open_plain(path, MAX_FILE) as stream, zipfile.ZipFile(stream) as archive:
+            infos = archive.infolist()
+            for info in infos:
+                parts = PurePosixPath(info.filename.replace("\\", "/")).parts
+                if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[:1]:
+                    raise ModelError(f"{path} holds {info.filename!r}, which points out of the archive")
+            if len({info.filename for info in infos}) != len(infos):
+                raise ModelError(f"{path} holds a name twice")
+            held = {}
+            for name in names:
+                if name not in archive.namelist():
+                    raise ModelError(f"{path} holds no {name}")
+                info = archive.getinfo(name)
+                limit = MAX_TEXT if name.endswith(".json") else MAX_FILE
+                if info.file_size > min(limit, 200 * max(info.compress_size, 1 << 16)):
+                    raise ModelError(f"{path}: {name} unpacks to {megabytes(info.file_size)}, which no checkpoint does")
+                with archive.open(info) as member:
+                    held[name] = member.read(info.file_size + 1)
+                if len(held[name]) != info.file_size:
+                    raise ModelError(f"{path}: {name} is not as long as the archive says")
+            return held
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} is no readable zip: {error}") from error
