@@ -23,7 +23,7 @@ from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
-from live.swappers.mesh.creases import SHEET_PX, Creases, Look, Unfold
+from live.swappers.mesh.creases import LEAST_PX, SHEET_PX, Creases, Look, Unfold
 from live.swappers.mesh.detail import Detail, Noise, mix_noise, noise
 from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
@@ -194,7 +194,7 @@ class Mesh:
         return np.asarray(cv2.multiply(hidden, 255 - bare, scale=1 / 255), np.uint8)
 
     def _read_creases(self, here: Image, old: Floats, seen: Floats, bare: bool, wearer: _Wearer) -> None:
-        if not bare:
+        if not bare or min(here.shape[:2]) < LEAST_PX:
             wearer.creases.rest()
             return
         sheet = self._unfold(here, old, seen)

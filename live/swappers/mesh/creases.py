@@ -19,6 +19,7 @@ from live.swappers.mesh.atlas import LOG_FROM
 from live.swappers.mesh.shape import Skull
 
 SHEET_PX = 96
+LEAST_PX = 80  # of a face that is smaller in the picture, the sheet shows noise and no folds
 _WIDE_PX = 21  # what is wider in the sheet is light, and light.py's; what is finer than a pixel of it is noise
 _DARKER, _LIGHTER = 0.3, 0.15  # logarithms: folds shade deeper than bulges shine
 _PART = 0.8  # of what the wearer's skin does: drawn in full, the mouth would be read as the wearer's own
@@ -93,7 +94,7 @@ class Creases:
         self._towards(change * np.minimum(self._weight / np.float32(_KNOWN), 1))
 
     def rest(self) -> None:
-        """Nothing can be read (a hand is in front): let the folds go."""
+        """Nothing can be read (a hand is in front, the face is small): let the folds go."""
         self._towards(np.zeros_like(self.now))
 
     def _towards(self, change: Floats) -> None:
