@@ -155,10 +155,10 @@ def sure_regions(likely: Floats, outline: Floats) -> tuple[Floats, float]:
     counts = (area > _LEAST * face.sum()) & (sure >= 0.25 * area) & (sure > 2)
     counts[0] = False
     hidden = float(area[counts].sum()) / max(1.0, float(face.sum()))
-    # A little wider than the region, so that its soft edge is kept; but where it is doubtful the new face wins, since a
-    # missed finger's edge is nothing next to a strip of the wearer's own skin.
+    # A little wider than the region, so that its soft edge is kept; but where it is doubtful (below 0.74) the new face
+    # wins, since a missed finger's edge is nothing next to a strip of the wearer's own skin.
     keep = cv2.dilate(counts[regions].astype(np.uint8), np.ones((3, 3), np.uint8))
-    soft = np.clip((likely - 0.4) * 2.5, 0, 1) * keep
+    soft = np.clip((likely - 0.55) * 2.6, 0, 1) * keep
     return soft.astype(np.float32), hidden
 
 

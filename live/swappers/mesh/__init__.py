@@ -1,9 +1,10 @@
 """The default swap: the persona's skin drawn over the wearer's mesh, in its shape and in the wearer's light.
 
 Needs one photo. What was made once for the persona is the atlas (atlas.py) and two eyeballs (eyes.py). For each frame:
-the mesh goes some way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py) and drawn
-over the mesh with a z-buffer, as soft and noisy as the picture around (detail.py). The gaze, the inside of the mouth
-(mouth.py) and what lies in front of the face (live/occlusion.py) stay the wearer's own.
+the mesh goes some way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py), gets the
+folds of the wearer's expression (creases.py) and is drawn over the mesh with a z-buffer, as soft and noisy as the
+picture around (detail.py). The gaze, the inside of the mouth (mouth.py) and what lies in front of the face
+(live/occlusion.py) stay the wearer's own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from live.occlusion import Occlusion
 from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
+from live.swappers.mesh.creases import LEAST_PX, SHEET_PX, Creases, Look, Unfold
 from live.swappers.mesh.detail import Detail, Noise, mix_noise, noise
 from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
@@ -37,6 +39,8 @@ class _Wearer:
 
     own: Own = field(default_factory=Own)
     lamp: Lamp = field(default_factory=Lamp)
+    creases: Creases = field(default_factory=Creases)
+    look: Look = field(default_factory=Look)
     detail: Detail = field(default_factory=Detail)
     whites: list[Floats | None] = field(default_factory=lambda: [None, None])
     lit: Image | None = None  # the atlas in the wearer's light, as it was drawn last
@@ -64,6 +68,7 @@ class Mesh:
     _skull: Skull = field(init=False, repr=False)
     _calm: Calm = field(init=False, repr=False)
     _light: Light = field(init=False, repr=False)
+    _unfold: Unfold = field(init=False, repr=False)
     _rim: Floats = field(init=False, repr=False)
     _noise: Noise = field(init=False, repr=False)
     _atlas: Atlas | None = field(default=None, init=False, repr=False)
@@ -82,6 +87,7 @@ class Mesh:
         with np.load(card.folder / "expressions.npz") as expressions:
             self._calm = Calm(expressions["calm"], expressions["ways"])
         self._light = Light(self._skull, self._skull.normals(self._skull.canonical), self._uv)
+        self._unfold = Unfold(self._skull, self._uv)
         self._rim = rim_weight(len(self._uv))
         self._noise = noise()
         if self.front:
@@ -140,11 +146,13 @@ class Mesh:
             hidden = None
         seen = np.clip(-self._skull.normals(face.mesh)[:, 2] * 1.5 - 0.2, 0, 1)
         if hidden is not None:
+            hidden = self._less_hidden(hidden, here, old, seen, wearer)
             seen *= 1 - sample(hidden, old[:, :2]) / 255
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
         if self.light > 0:
             # Light changes slowly: every second frame is soon enough, unless the atlas is another.
             if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % 2:
+                self._read_creases(here, old, seen, hidden is None, wearer)
                 wearer.lit = self._lit(texture, here, old, seen, wearer)
             texture = wearer.lit
         pixels, alpha = self._draw(texture, points, here.shape[:2])
@@ -170,6 +178,29 @@ class Mesh:
             self._wearers = {k: w for k, w in self._wearers.items() if self._frames - w.used < 300}
         return wearer
 
+    def _less_hidden(self, hidden: Mask, here: Image, old: Floats, seen: Floats, wearer: _Wearer) -> Mask:
+        """What is said to be hidden, less what looks as this face always does (nose and lips beside a finger)."""
+        same = sample(wearer.look.same(self._unfold(here, old, seen)), self._uv * SHEET_PX - 0.5)
+        same *= np.clip(self._skull.from_rim_cm / 1.5 - 0.5, 0, 1)  # the jaw's edge is one, whatever it belongs to
+        # It is smooth: a small picture of it will do.
+        rows, columns = hidden.shape
+        shrink = min(1.0, 2 * SHEET_PX / max(rows, columns))
+        small = max(2, round(rows * shrink)), max(2, round(columns * shrink))
+        at = np.ascontiguousarray(old * np.array([small[1] / columns, small[0] / rows, 1], np.float32), np.float32)
+        map_x, map_y, depth = (np.empty(small, np.float32) for _ in range(3))
+        face = np.empty(small, np.uint8)
+        draw_mesh(at, self._skull.triangles, self._uv, same, map_x, map_y, face, depth)
+        bare = cv2.resize(face, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.multiply(hidden, 255 - bare, scale=1 / 255), np.uint8)
+
+    def _read_creases(self, here: Image, old: Floats, seen: Floats, bare: bool, wearer: _Wearer) -> None:
+        if not bare or min(here.shape[:2]) < LEAST_PX:
+            wearer.creases.rest()
+            return
+        sheet = self._unfold(here, old, seen)
+        wearer.creases.read(sheet, wearer.own.calm)
+        wearer.look.learn(sheet)
+
     def _lit(self, texture: Image, here: Image, old: Floats, seen: Floats, wearer: _Wearer) -> Image:
         """The atlas in the wearer's light."""
         assert self._atlas is not None
@@ -190,7 +221,9 @@ class Mesh:
         cells = np.clip(self._uv[np.array(EYE_CORNERS)].mean(1) * GRID_PX, 0, GRID_PX - 1).astype(int)
         wearer.lit_eyes = gain[cells[:, 1], cells[:, 0]]
         n = texture.shape[0]
-        whole = np.dstack([gain, np.ones(gain.shape[:2], np.float32)])
+        fine = cv2.resize(gain, (SHEET_PX, SHEET_PX), interpolation=cv2.INTER_LINEAR)
+        folds = np.exp(wearer.creases.now * self._unfold.around_mouth)[..., None]
+        whole = np.dstack([fine * folds, np.ones(fine.shape[:2], np.float32)])
         spread = cv2.resize(whole, (n, n), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.multiply(texture, spread, dtype=cv2.CV_8U), np.uint8)
 

@@ -20,6 +20,9 @@ from live.swappers.mesh.shape import Skull
 
 OPENINGS = (RIGHT_EYE, LEFT_EYE)
 _WIDE, _HIGH = 3.6, 2.2  # half the picture of an eyeball, in iris radii
+_SHUTS = 0.5  # mean opening (in iris radii) from which the lids' shade grows as they shut
+_SHADE = 0.65  # how dark it gets, and the lashes where shut lids meet
+_LASHES = 0.16  # how thick that line is, in iris radii
 _LEAST_OPEN = 0.55  # an eye that is less open (in iris radii) is not worn
 
 
@@ -137,8 +140,22 @@ def put_eye(
     scale = radius_px / per_radius
     place = _placed(along, iris - corner, scale * narrow, scale, (picture.shape[1], picture.shape[0]))
     drawn = cv2.warpAffine(picture, place, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    lit = np.minimum(drawn * gain, 255)
+    # Under nearly shut lids lies their shade, not white; shut, they meet in a line of lashes.
+    shut = 1 - float(np.clip(gap_px / (_SHUTS * radius_px), 0, 1))
+    lit = np.minimum(drawn * (gain * np.float32(1 - _SHADE * shut)), 255)
     part = pixels[y0:y1, x0:x1]
     a = mask[..., None].astype(np.float32) * np.float32(1 / 255)
     part[:] = (part + (lit - part) * a + 0.5).astype(np.uint8)
+    if shut > 0:
+        _draw_lashes(part, lids - corner, _LASHES * radius_px, _SHADE * shut)
     np.maximum(alpha[y0:y1, x0:x1], mask, out=alpha[y0:y1, x0:x1])
+
+
+def _draw_lashes(part: Image, lids: Floats, thick_px: float, strength: float) -> None:
+    """Darken the line on which lids [16, 2] meet, in place."""
+    line = np.zeros(part.shape[:2], np.uint8)
+    upper, lower = lids[[0, *range(15, 7, -1)]], lids[:9]
+    seam = [np.round((upper + lower) * 8).astype(np.int32)]
+    cv2.polylines(line, seam, False, 255, max(1, round(thick_px)), cv2.LINE_AA, 4)
+    keep = 1 - cv2.blur(line, (3, 3))[..., None] * np.float32(strength / 255)
+    part[:] = (part * keep + 0.5).astype(np.uint8)

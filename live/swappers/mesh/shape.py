@@ -119,18 +119,21 @@ class Calm:
 class Own:
     """The wearer's own shape: soon known from the first calm frames that look at the camera, then hardly changing.
 
-    Were it to follow what it sees for longer, the new face would drift with each long laugh.
+    Were it to follow what it sees for longer, the new face would drift with each long laugh. `calm` 0..1: how much the
+    last frame counted.
     """
 
     shape: Floats | None = None
     opening: Floats | None = None
+    calm: float = 0.0
     _weight: float = field(default=0.0, init=False)
 
     def learn(self, shape: Floats, now: Floats, head: Head, expression: float = 0.0) -> None:
         """Take in one frame: its shape as it is (`now`), with the expression taken out (`shape`), how much that was."""
         gape = float(np.linalg.norm(now[13] - now[14]))
         forward = float(np.clip((head.turn[2, 2] - 0.8) / 0.15, 0, 1))
-        weight = max(1e-3, forward * float(np.exp(-gape / 0.4 - 0.5 * (expression / _CALM) ** 2)))
+        self.calm = forward * float(np.exp(-gape / 0.4 - 0.5 * (expression / _CALM) ** 2))
+        weight = max(1e-3, self.calm)
         self._weight += weight
         share = np.float32(weight / (self._weight if self._weight < _KNOWN else _FRAMES))
         opening = openings(shape)

@@ -81,10 +81,17 @@ def test_only_what_lies_between_the_lids_is_drawn_and_it_is_opaque():
 
 
 @pytest.mark.parametrize("opening", [0.0, 0.1])
-def test_between_shut_lids_nothing_is_drawn(opening):
-    """Lids of one line: no white stripe."""
+def test_shut_lids_meet_in_a_dark_line(opening):
+    """Lids of one line: lashes, and no white stripe."""
     pixels, _ = put(almond((45, 30), 20, opening), (45, 30), ball=eyeball(iris=(255, 255, 255), white=(255, 255, 255)))
-    assert (pixels == 128).all()
+    assert pixels.max() == 128 and (pixels[:27] == 128).all() and (pixels[34:] == 128).all()
+    assert (pixels[30, 28:63] < 80).all()
+
+
+def test_nearly_shut_lids_leave_no_white_and_open_ones_no_shade():
+    bright = eyeball(iris=(255, 255, 255), white=(255, 255, 255))
+    assert put(almond((45, 30), 20, 1.2), (45, 30), ball=bright)[0][27:34, 30:60].max() < 160
+    assert put(almond((45, 30), 20, 8), (45, 30), ball=bright)[0][30, 45].min() == 255
 
 
 def test_the_eye_fades_as_the_lids_close():
@@ -92,7 +99,7 @@ def test_the_eye_fades_as_the_lids_close():
     for half_high in np.linspace(0, 6, 13):
         pixels, _ = put(almond((45, 30), 20, half_high), (45, 30), ball=eyeball(iris=(255, 255, 255)))
         light.append(float((pixels.astype(int) - 128).sum()))
-    assert (np.diff(light) > -0.02 * light[-1]).all()
+    assert light[0] < 0 and (np.diff(light) > -0.1 * (light[-1] - light[0])).all()
 
 
 def test_light_and_gain():

@@ -214,7 +214,7 @@ def test_between_shut_lids_there_is_skin(wear, portrait):
         eye = filled(patch.alpha.shape, outline)
         assert (patch.alpha[eye] == 255).all()
         other_than_skin = (np.abs(patch.pixels.astype(int) - 160).max(2) > 25) & eye
-        assert other_than_skin.sum() < 0.35 * eye.sum()  # the line where the lids meet
+        assert other_than_skin.sum() < 0.45 * eye.sum()  # the lashes where the lids meet
 
 
 def test_in_an_open_mouth_the_wearers_own_pixels_are_seen(wear, portrait, other):
@@ -419,6 +419,45 @@ def test_what_is_in_front_does_not_colour_the_face(wear, portrait):
     patch = swapper.swap(image, portrait.face)
     shown = np.median(patch.pixels[skin(patch, portrait.face)], axis=0)
     assert np.abs(shown - (100, 120, 160)).max() < 6
+
+
+def test_what_is_said_to_be_in_front_but_looks_as_the_face_does_is_the_face(wear, portrait, other):
+    """The net often takes the nose beside a finger for a hand: what was seen bare tells better."""
+    swapper, face = wear(other, front=True), replace(portrait.face, track=1)
+    swapper._occlusion.close()
+    swapper._occlusion = RightPart(1.0)
+    for _ in range(4):
+        swapper.swap(portrait.image, face)
+    image = portrait.image.copy()
+    (x0, y0), (x1, y1) = face.mesh[[118, 411], :2].astype(int)
+    image[y0:y1, x0:x1] = (60, 60, 60)
+    swapper._occlusion = RightPart(0.0)
+    patch = swapper.swap(image, face)
+    features, covered = (
+        [int(patch.hidden[place(patch, face.mesh[[point]])]) for point in points]
+        for points in ([105, 334, 9, 107, 336, 0, 17], [4, 5, 195, 101, 330])
+    )
+    assert max(features) < 60 and min(covered) > 180
+
+
+@pytest.mark.parametrize(("side", "least", "most"), [(320, 5, 60), (160, -3, 3)])
+def test_a_smile_brings_its_folds_along_unless_the_face_is_small(wear, portrait, other, side, least, most):
+    """Darker stripes beside the wearer's mouth, which are not there at rest, are seen on the new face."""
+    portrait = smaller(portrait, side)
+    swapper, face = wear(other), replace(portrait.face, track=1)
+    for _ in range(40):
+        swapper.swap(portrait.image, face)
+    calm = swapper.swap(portrait.image, face)
+    smiling = portrait.image.astype(np.float32)
+    for fold in ([203, 206, 216], [423, 426, 436]):  # from the nose's wings down to the lips' corners
+        stripe = np.zeros(smiling.shape[:2], np.uint8)
+        cv2.polylines(stripe, [face.mesh[fold, :2].astype(np.int32)], False, 255, 3)
+        smiling *= 1 - 0.35 * cv2.GaussianBlur(stripe, (0, 0), 1.5)[..., None] / np.float32(255)
+    for _ in range(4):
+        shown = swapper.swap(smiling.astype(np.uint8), face)
+    dimmer = (calm.pixels.astype(int) - shown.pixels)[..., 1]
+    beside, brow = (np.mean([dimmer[place(shown, face.mesh[[i]])] for i in at]) for at in ([206, 426], [9, 151, 105]))
+    assert least < beside < most and abs(brow) < 3
 
 
 def test_a_box_held_before_the_mouth_stays_in_front(wear, portrait, other):
