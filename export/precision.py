@@ -31,6 +31,7 @@ from engines.card import CARD_FILE, ModelCard, read_card
 from engines.door import open_variant
 from engines.engine import Variant
 from engines.errors import BadInput, ModelError
+from export.graph import EXACT
 
 PRECISIONS = ("int8", "fp16")
 _KEPT = 4
@@ -65,20 +66,21 @@ class Made:
     verdict: gate.Verdict
 
 
-def lower(card: ModelCard, precision: str, probes: list[gate.Feeds]) -> Made:
+def lower(card: ModelCard, precision: str, probes: list[gate.Feeds], kept: list[gate.Feeds] | None = None) -> Made:
     """Add the form of `card`'s model in this precision, made with `probes`, to its folder.
 
     int8: QDQ with one scale a channel, u8 activations and s8 weights (ONNX Runtime's static quantisation), ranges from
     three quarters of the probes; every fourth one judges. fp16: weights and sums in half precision, inputs and outputs
-    as they are. A few of the probes that judge stay in the folder, so that every runtime can be judged by them: they
-    are what the user gave, mind where the folder goes. Raises ModelError, with the figures of all recipes, when none
-    passes the gate; nothing is written then.
+    as they are. `kept` judge too and stay in the folder, so that every runtime can be judged by them; without any, a
+    few of the judges do: what the user gave, mind where the folder goes. Raises ModelError, with the figures of all
+    recipes, when none passes the gate; nothing is written then.
     """
     if precision not in PRECISIONS:
         raise BadInput(f"a model can be made {' or '.join(PRECISIONS)}, not {precision!r}")
     if precision == "int8" and len(probes) < _LEAST_PROBES:
         raise BadInput(f"{len(probes)} probes are too few to quantise by", hint=f"give {_LEAST_PROBES} or more")
-    judges = probes[::4]
+    kept = kept or probes[::4][:_KEPT]
+    judges = [*kept, *probes[::4]]
     learned = [probe for k, probe in enumerate(probes) if k % 4] or probes
     with contextlib.closing(open_variant(card, Variant("onnx_runtime"))) as engine:
         wanted = [_copied(engine.run(probe)) for probe in judges]
@@ -90,7 +92,7 @@ def lower(card: ModelCard, precision: str, probes: list[gate.Feeds]) -> Made:
             with contextlib.closing(open_variant(trial, Variant("onnx_runtime"))) as made:
                 verdict = gate.judge(card, wanted, [_copied(made.run(probe)) for probe in judges])
             if not verdict.refused:
-                return Made(_add(card, precision, data, judges[:_KEPT]), how, verdict)
+                return Made(_add(card, precision, data, kept), how, verdict)
             refused.append(f"{how}: {verdict.refused}")
     if not refused:
         raise ModelError(f"model {card.name!r} cannot be made {precision}: there is nothing in it to quantise")
@@ -113,7 +115,9 @@ def probes_from_file(path: Path, card: ModelCard) -> list[gate.Feeds]:
 
 def _forms(card: ModelCard, precision: str, probes: list[gate.Feeds], work: Path) -> Iterator[tuple[str, bytes]]:
     if precision == "fp16":
-        tree = convert_float_to_float16(onnx.load_model_from_string(card.model()), keep_io_types=True)
+        tree = onnx.load_model_from_string(card.model())
+        exact = [node.name for node in tree.graph.node if node.name.startswith(EXACT)]
+        tree = convert_float_to_float16(tree, keep_io_types=True, node_block_list=exact)
         yield "all in half precision", tree.SerializeToString()
         return
     given, plain, made = work / "given.onnx", work / "plain.onnx", work / "made.onnx"
