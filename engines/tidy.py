@@ -9,6 +9,8 @@ from onnx import helper, numpy_helper
 
 from engines.engine import Array
 
+EXACT = "exact/"  # names of nodes that stay fp32 in every precision begin so
+
 
 def blocked_prelu(model: bytes) -> bytes:
     """The ONNX model with its PRelu written as a x + (1 - a) max(x, 0): depthwise 1x1 convolutions, a Relu, an Add.

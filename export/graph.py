@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.errors import ModelError
+from engines.tidy import EXACT
 
 Numbers = NDArray[Any]
 Padding = Literal["same", "valid"] | int
 
 OPSET = 13
-EXACT = "exact/"  # names of nodes that stay fp32 in every precision begin so
-
 _KINDS = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
 
 
@@ -72,9 +71,10 @@ class Graph:
             if len(value.shape) != 4 or value.shape[1] not in (1, 3):
                 raise ModelError(f"the net's {name} has shape {list(value.shape)}; a picture or a mask is expected")
             value = self._flipped(value) if value.shape[1] == 3 else value
-            value = self._as_bytes(value) if self.fused else value
-            self._nodes.append(helper.make_node("Identity", [value.name], [name], name=f"out/{name}"))
+            value = self._to_bytes(value) if self.fused else value
             kind = TensorProto.UINT8 if self.fused else TensorProto.FLOAT
+            # A Cast comes last, since TensorRT lets nothing else touch bytes; to float it does nothing.
+            self._nodes.append(helper.make_node("Cast", [value.name], [name], name=f"out/{name}", to=kind))
             infos.append(helper.make_tensor_value_info(name, kind, value.shape))
         graph = helper.make_graph(self._nodes, "doppelcam", self._inputs, infos, self._weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
@@ -224,12 +224,12 @@ class Graph:
             return picture
         return self.node("Gather", [picture, self.weight(np.array([2, 1, 0], np.int64))], picture.shape, axis=1)
 
-    def _as_bytes(self, picture: Value) -> Value:
-        """[1, C, R, R] floats 0..1 as u8 [R, R, 3] or [R, R]."""
+    def _to_bytes(self, picture: Value) -> Value:
+        """[1, C, R, R] floats 0..1 as whole floats 0..255, [R, R, 3] or [R, R]."""
         _, channels, height, width = picture.shape
         low, high = self.weight(np.float32(0)), self.weight(np.float32(255))
         scaled = self.node("Clip", [self.scale(picture, 255), low, high], picture.shape)
-        rounded = self.node("Cast", [self.unary("Round", scaled)], picture.shape, to=TensorProto.UINT8)
+        rounded = self.unary("Round", scaled)
         flat = (channels, height, width) if channels > 1 else (height, width)
         picture = self.reshape(rounded, flat)
         return self.transpose(picture, (1, 2, 0)) if channels > 1 else picture

@@ -31,7 +31,7 @@ from engines.card import CARD_FILE, ModelCard, read_card
 from engines.door import open_variant
 from engines.engine import Variant
 from engines.errors import BadInput, ModelError
-from export.graph import EXACT
+from engines.tidy import EXACT
 
 PRECISIONS = ("int8", "fp16")
 _KEPT = 4

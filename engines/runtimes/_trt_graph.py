@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.errors import ModelError, NotAvailable
 from engines.plugins import import_failure
+from engines.tidy import EXACT
 
 _NAMES = """
 Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization BlackmanWindow
@@ -135,7 +136,8 @@ def _halved(tree: onnx.ModelProto, name: str) -> onnx.ModelProto:
     except ImportError as error:
         raise import_failure("precision fp16 for TensorRT", error) from error
     try:
-        half: onnx.ModelProto = convert_float_to_float16(tree, keep_io_types=True)
+        exact = [node.name for node in tree.graph.node if node.name.startswith(EXACT)]
+        half: onnx.ModelProto = convert_float_to_float16(tree, keep_io_types=True, node_block_list=exact)
         OnnxModel(half).topological_sort()  # its Casts for inputs and outputs stand at the end
     except Exception as error:  # whatever its checks and onnx's shape inference raise
         raise NotAvailable(f"model {name!r} cannot be made to compute in fp16: {error}") from error

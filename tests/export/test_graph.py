@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import ModelError
-from export.graph import EXACT, Graph
+from engines.tidy import EXACT
+from export.graph import Graph
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -130,6 +131,15 @@ def test_islands_are_marked():
     data = graph.finish(image=graph.scale(y, 3))
     exact = [node.name.startswith(EXACT) for node in onnx.load_model_from_string(data).graph.node]
     assert exact == [True, False, False]
+
+
+def test_tensorrt_takes_bytes_in_and_out():
+    from engines.runtimes._trt_graph import fit
+
+    graph = Graph(fused=True)
+    face = graph.face(8)
+    data = graph.finish(image=face, face_mask=graph.conv(face, numbers(1, 1, 3, 1)))
+    assert fit(data, "test")
 
 
 BAD = {
