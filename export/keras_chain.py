@@ -117,12 +117,20 @@ def face_size(encode: Encode, behind: Sequence[Layer]) -> int:
     return size
 
 
+def picture(graph: Graph, code: Value, decoder: Sequence[Layer], channels: int, tanh: bool = False) -> Value:
+    """What a decoder paints, 0..1: an image of 3 channels or a mask of 1. Raises ModelError: it is another one's."""
+    x = walk(graph, code, decoder)
+    if x.shape[1:] != (channels, x.shape[-1], x.shape[-1]):
+        kind = "mask" if channels == 1 else "image"
+        raise decoder[-1].broken(f"what comes out has shape {list(x.shape)}; a square {kind} is expected")
+    return graph.scale(graph.unary("Tanh", x), 0.5, 0.5) if tanh else graph.unary("Sigmoid", x)
+
+
 def out_size(build: Build, where: str) -> int:
     """Try the net without its numbers and give the pixels of its image. Raises ModelError: something does not fit."""
-    outputs = build(Shapes())
-    size = outputs["image"].shape[-1]
-    for name, value in outputs.items():
-        wanted = (1, 3 if name == "image" else 1, size, size)
-        if value.shape != wanted or size > LARGEST:
-            raise ModelError(f"{where}: the net's {name} has shape {list(value.shape)}, not {list(wanted)}")
-    return size
+    sizes = {name: value.shape[-1] for name, value in build(Shapes()).items()}
+    if len(set(sizes.values())) > 1 or sizes["image"] > LARGEST:
+        raise ModelError(
+            f"{where}: the net gives pictures of these sizes: {sizes}; up to {LARGEST}, alike, is expected"
+        )
+    return sizes["image"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ def read_layers(path: Path) -> list[Layer]:
 
     Kernels are [kh, kw, in, out] or [in, out], as float. Raises ModelError that names the file and the layer.
     """
+    if not os.path.lexists(path):
+        raise ModelError(f"{path} is not there", hint="a net of the model is missing: copy all its files")
     with open_h5(path) as file:
         names = _texts(file, "layer_names", path)
         if not names:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from engines.errors import BadInput, ModelError
 from export.deepfacelab_notes import Notes, read_notes
 from export.graph import Graph, Value
-from export.keras_chain import face_size, lanes, out_size, split, walk
+from export.keras_chain import face_size, lanes, out_size, picture, split, walk
 from export.keras_weights import Layer, read_layers
 from export.trained import Trained, check_options
 
@@ -132,16 +132,12 @@ class _Nets:
             own = graph.concat([walk(graph, flat, self.inter_b), code])
         if self.liae:
             code = graph.concat([code, code])
-        outputs = {"image": self._picture(graph, code, self.image)}
+        outputs = {"image": picture(graph, code, self.image, 3, self.tanh)}
         if self.celeb_mask:
-            outputs["celeb_mask"] = self._picture(graph, code, self.celeb_mask)
+            outputs["celeb_mask"] = picture(graph, code, self.celeb_mask, 1, self.tanh)
         if self.face_mask:
-            outputs["face_mask"] = self._picture(graph, own, self.face_mask)
+            outputs["face_mask"] = picture(graph, own, self.face_mask, 1, self.tanh)
         return outputs
-
-    def _picture(self, graph: Graph, code: Value, decoder: list[Layer]) -> Value:
-        x = walk(graph, code, decoder)
-        return graph.scale(graph.unary("Tanh", x), 0.5, 0.5) if self.tanh else graph.unary("Sigmoid", x)
 
 
 def _read_nets(stem: Path, notes: Notes, tanh: bool) -> _Nets:

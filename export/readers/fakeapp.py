@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from engines.errors import BadInput, ModelError
 from export.graph import Graph, Value
-from export.keras_chain import face_size, out_size, split, walk
+from export.keras_chain import face_size, out_size, picture, split, walk
 from export.keras_weights import Layer, read_layers
 from export.trained import Trained, check_options
 
@@ -72,7 +72,7 @@ class Fakeapp:
             flat = encode(graph, graph.face(size))
             codes = [walk(graph, flat, inter, channels=channels) for inter in inters]
             code = graph.concat(codes) if shared else codes[0]
-            return {"image": graph.unary("Sigmoid", walk(graph, code, decoder))}
+            return {"image": picture(graph, code, decoder, 3)}
 
         return Trained(
             program="FakeApp / faceswap 2018",
