@@ -39,7 +39,7 @@ def test_numbers_that_numpy_clipped_are_whole_too(tmp_path):
 
 @pytest.mark.parametrize("value", ["16", 16.5, float("nan"), float("inf"), [16], b"16"])
 def test_what_is_no_whole_number_is_told(tmp_path, value):
-    with pytest.raises(ModelError, match="option ae_dims is .*; a whole number is expected"):
+    with pytest.raises(ModelError, match=r"option ae_dims is .*; a whole number is expected"):
         Notes(tmp_path, {"ae_dims": value}).whole("ae_dims")
 
 
