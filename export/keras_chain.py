@@ -92,8 +92,11 @@ def split(layers: Sequence[Layer], kind: str) -> tuple[list[Layer], list[Layer]]
 
 
 def lanes(layers: Sequence[Layer], count: int) -> list[list[Layer]]:
-    """`count` parallel branches of the same kinds of layers, which the file holds interleaved. Raises ModelError."""
-    body = [layer for layer in layers if layer.kind != "input"]
+    """`count` parallel branches of the same kinds of layers, which the file holds interleaved. Raises ModelError.
+
+    What stands before and behind them is left out: input, concatenate, flatten.
+    """
+    body = [layer for layer in layers if layer.kind not in ("input", "concatenate", "flatten")]
     branches = [body[at::count] for at in range(count)]
     for together in zip(*branches, strict=False):
         for first, second in pairwise(together):

@@ -115,7 +115,7 @@ class _Nets:
         if not any(layer.kind == "concatenate" for layer in self.encoder):
             return walk(graph, x, self.encoder, stride=2)
         branches = []
-        for (kernel, dilation), branch in zip(_BRANCHES, lanes(self.encoder[:-2], len(_BRANCHES)), strict=True):
+        for (kernel, dilation), branch in zip(_BRANCHES, lanes(self.encoder, len(_BRANCHES)), strict=True):
             for layer in branch:
                 if layer.kind == "conv2d" and layer.numbers.shape[:2] != (kernel, kernel):
                     raise layer.broken(
@@ -166,9 +166,10 @@ def _read_nets(stem: Path, notes: Notes, tanh: bool) -> _Nets:
             inter_b = read_layers(path("inter_B")) if liae else []
     if liae:
         code = read_layers(path("inter_AB"))
+    code = code or encoder  # which then is told to have no dense layers: it is of archi liae
     nets = _Nets(liae, tanh, encoder, code, image, celeb_mask, face_mask, inter_b)
     if tanh and nets.symmetric:
-        raise BadInput(f"{stem}: tanh=yes is for an SAE of before 16 March 2019; this one was begun after September")
+        raise BadInput(f"{stem}: tanh=yes is for an SAE of before 16 March 2019; this one is of after September 2019")
     return nets
 
 

@@ -57,7 +57,7 @@ class Fakeapp:
         shared = name == "IAE"
         encoder = net("encoder")
         head, tail = split(encoder, "flatten")
-        inters = [net(f"inter_{side}"), net("inter_both")] if shared else [tail]
+        inters = [net(f"inter_{side}"), net("inter_both")] if shared else [tail or encoder]  # IAE's has none
         decoder = net("decoder") if shared else net(f"decoder_{side}")
         if sum(layer.kind == "conv2d" for layer in head) == 3 and not shared:
             name = "LowMem"  # which had the plain names too at first

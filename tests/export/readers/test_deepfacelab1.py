@@ -162,11 +162,8 @@ def test_without_notes_the_face_type_is_a_guess_that_is_told(copy):
     assert read(folder, crop="half:dfl51").warnings == ()
 
 
-@pytest.mark.parametrize("crop", ["", "round", "half:", "half:dfl99", "dfl51"])
+@pytest.mark.parametrize("crop", ["", "round", "half:dfl99", "dfl51", "half:dfl51:dfl51"])
 def test_a_crop_that_there_is_not_is_refused(reference, crop):
-    if crop == "half:":
-        assert read(reference("dfl1_h64"), crop=crop).crop == ("half", "dfl51")
-        return
     with pytest.raises(BadInput, match="names no crop"):
         read(reference("dfl1_h64"), crop=crop)
 
@@ -338,6 +335,25 @@ def test_shapes_that_contradict_each_other_name_file_and_layer(copy, net, layer,
     layers = [replace(each, kernel=each.kernel[cut]) if each.name == layer else each for each in read_layers(path)]
     save_layers(path, layers)
     with pytest.raises(ModelError, match=rf"H64_{net}\.h5: {words}"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "net", "kept", "words"),
+    [
+        ("dfl1_h64", "encoder", ["flatten"], r"H64_encoder\.h5 has no dense layer"),
+        ("dfl1_h64", "encoder", ["conv2d", "dense"], r"H64_encoder\.h5 has no flatten layer"),
+        ("dfl1_h64", "decoder_src", ["leaky_re_lu"], r"H64_decoder_src\.h5: leaky_re_lu_8: what comes out has shape"),
+        ("dfl1_liaef128", "inter_AB", ["conv2d"], r"LIAEF128_inter_AB\.h5 has no dense layer"),
+        ("dfl1_saehd_df", "encoder", ["concatenate", "flatten", "dense"], r"SAEHD_encoder\.h5 holds 0 layers"),
+        ("dfl1_saehd_df", "decoder_src", ["input"], r"SAEHD_decoder_src\.h5: input_2: what comes out"),
+    ],
+)
+def test_nets_of_other_layers_are_told(copy, name, net, kept, words):
+    folder = copy(name)
+    [path] = folder.glob(f"*_{net}.h5")
+    save_layers(path, [layer for layer in read_layers(path) if layer.kind in kept])
+    with pytest.raises(ModelError, match=words):
         read(folder)
 
 

@@ -68,6 +68,14 @@ def test_damage_is_told(reference, tmp_path, side):
         assert any(file in caught.value.message for file in files), (what, caught.value.message)
 
 
+def test_an_encoder_of_an_iae_is_told(reference, tmp_path):
+    folder = shutil.copytree(reference("fakeapp"), tmp_path / "mixed")
+    layers = read_layers(folder / "encoder.h5")
+    save_layers(folder / "encoder.h5", layers[: next(at for at, each in enumerate(layers) if each.kind == "dense")])
+    with pytest.raises(ModelError, match=r"encoder\.h5 has no dense layer"):
+        read(folder)
+
+
 def test_an_iae_is_put_together_as_later_versions_do(reference, tmp_path):
     """The net of faceswap 2's iae, whose outputs are known, in the files of the first version."""
     source = reference("fs2_iae")
