@@ -15,15 +15,15 @@ TOLERANCE = 5e-5  # of floats against the original program
 WRONG = 0.02  # a net that was put together wrongly is further off than this
 
 
-def run(trained, face):
-    """The outputs in floats for a face [R, R, 3], 0..1: image [R, R, 3], masks [R, R]."""
-    answers = _run(trained, Graph(), face.transpose(2, 0, 1)[None])
+def run(trained, face, **feeds):
+    """The outputs in floats for a face [R, R, 3], 0..1 (and a morph): image [R, R, 3], masks [R, R]."""
+    answers = _run(trained, Graph(), face.transpose(2, 0, 1)[None], feeds)
     return {name: array[0, 0] if "mask" in name else array[0].transpose(1, 2, 0) for name, array in answers.items()}
 
 
-def run_bytes(trained, face):
+def run_bytes(trained, face, **feeds):
     """The outputs of the fused form in bytes, for a face in bytes."""
-    return _run(trained, Graph(fused=True), face)
+    return _run(trained, Graph(fused=True), face, feeds)
 
 
 def worst(answers, wanted):
@@ -33,11 +33,11 @@ def worst(answers, wanted):
     return max(float(np.abs(answers[name].astype(np.float64) - wanted[name]).max()) for name in wanted)
 
 
-def _run(trained, graph, face):
+def _run(trained, graph, face, feeds):
     model = graph.finish(**trained.build(graph))
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"face": np.ascontiguousarray(face)}), strict=True))
+    return dict(zip(names, session.run(names, {"face": np.ascontiguousarray(face), **feeds}), strict=True))
 
 
 def save_layers(path, layers):
@@ -58,7 +58,7 @@ def damage(folder, work):
 
     Gives (folder, what was done, names of the files that it was done to).
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".h5", ".dat"))
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".h5", ".npy", ".dat"))
     shutil.copytree(folder, work)
     for path in files:
         at, whole = work / path.name, path.read_bytes()
