@@ -19,7 +19,7 @@ import platformdirs
 
 from engines import gate
 from engines.card import ModelCard
-from engines.engine import Engine, TensorSpec, Variant
+from engines.engine import Engine, Variant
 from engines.errors import DoppelcamError, ModelError, NotAvailable
 
 # A second thread must bring this much, and only from so many milliseconds on: waking it is not free, and the core is
@@ -28,6 +28,7 @@ _THREADS_BRING, _THREADS_FROM_MS = 1.25, 3.0
 _PRECISION_BRINGS = 1.1
 _ROUNDS, _ROUND_S, _RUNS = 3, 0.06, (3, 200)  # rounds over all ways, time and number of runs in each
 _WARM_RUNS = 3
+_TOGETHER_BYTES = 128 << 20  # of model files that are open at a time while measuring
 
 _log = logging.getLogger("doppelcam.engines")
 _measuring = threading.Lock()  # two measurements at a time would measure each other
@@ -49,88 +50,97 @@ class Row:
 
 
 def measure(card: ModelCard, variants: Iterable[Variant], open: Open, seconds: float = _ROUNDS * _ROUND_S) -> list[Row]:
-    """A row for each variant, in order. All are timed in turns, so that a busy moment hits them alike.
+    """A row for each variant, in order. They are timed in turns, so that a busy moment hits them alike.
 
-    The reference for the gate is the first fp32 CPU variant that opens. Raises NotAvailable when there is none: its
-    message holds every reason. Raises ModelError when the file is at fault everywhere.
+    Of a large model only so many are open at a time as fit into `_TOGETHER_BYTES`. The reference for the gate is the
+    first fp32 variant that answers, on the CPU if there is one. Raises NotAvailable when there is none: its message
+    holds every reason. Raises ModelError when the file is at fault everywhere.
     """
     variants = list(variants)
-    engines: list[Engine | None] = []
-    rows: list[Row] = []
-    broken: list[ModelError] = []
-    try:
-        for variant in variants:
-            began = time.perf_counter()
-            try:
-                engine = open(card, variant)
-            except DoppelcamError as error:
-                engines.append(None)
-                rows.append(Row(variant, refused=error.message))
-                broken += [error] if isinstance(error, ModelError) else []
-                continue
-            engines.append(engine)
-            rows.append(Row(variant, load_ms=(time.perf_counter() - began) * 1e3))
-        if broken and len(broken) == len(rows):
-            raise broken[0]
-        _judge(card, engines, rows)
-        _time(engines, rows, gate.probes(card, _inputs(engines)), seconds)
-    finally:
-        for opened in engines:
-            if opened is not None:
-                opened.close()
-    return rows
-
-
-def _inputs(engines: list[Engine | None]) -> tuple[TensorSpec, ...]:
-    return next(engine.inputs for engine in engines if engine is not None)
-
-
-def _judge(card: ModelCard, engines: list[Engine | None], rows: list[Row]) -> None:
-    plain = [k for k, engine in enumerate(engines) if engine is not None and rows[k].variant.precision == "fp32"]
-    plain.sort(key=lambda k: rows[k].variant.device != "cpu")
-    if not plain:
-        reasons = "; ".join(f"{row.variant}: {row.refused}" for row in rows if row.refused)
+    order = sorted(variants, key=lambda way: (way.precision != "fp32", way.device != "cpu"))
+    together = max(1, _TOGETHER_BYTES // max(1, _size(card)))
+    trial = _Trial(card, open, seconds)
+    for first in range(0, len(order), together):
+        trial.run(order[first : first + together])
+    if trial.wanted is None:
+        if trial.broken and len(trial.broken) == len(variants):
+            raise trial.broken[0]
+        reasons = "; ".join(f"{row.variant}: {row.refused}" for row in trial.rows.values() if row.refused)
         raise NotAvailable(f"model {card.name!r} runs nowhere here in fp32 ({reasons or 'no runtime is installed'})")
-    feeds = gate.probes(card, _inputs(engines))
-    answers = []
-    for k, engine in enumerate(engines):
+    return [trial.rows[variant] for variant in variants]
+
+
+def _size(card: ModelCard) -> int:
+    with contextlib.suppress(OSError, KeyError):
+        return (card.folder / card.files["onnx"]).stat().st_size
+    return 0
+
+
+class _Trial:
+    """Opens, judges and times variants, some at a time."""
+
+    def __init__(self, card: ModelCard, open: Open, seconds: float) -> None:
+        self.rows: dict[Variant, Row] = {}
+        self.broken: list[ModelError] = []
+        self.wanted: list[gate.Feeds] | None = None  # what plain fp32 answers
+        self._card, self._open, self._seconds = card, open, seconds
+        self._feeds: list[gate.Feeds] = []
+
+    def run(self, variants: list[Variant]) -> None:
+        engines: dict[Variant, Engine] = {}
         try:
-            answers.append(None if engine is None else [_copied(engine, each) for each in feeds])
+            for variant in variants:
+                self._start(variant, engines)
+            for variant, engine in engines.items():
+                self._judge(variant, engine)
+            self._time({way: engine for way, engine in engines.items() if not self.rows[way].refused})
+        finally:
+            for engine in engines.values():
+                engine.close()
+
+    def _start(self, variant: Variant, engines: dict[Variant, Engine]) -> None:
+        began = time.perf_counter()
+        try:
+            engines[variant] = self._open(self._card, variant)
+            self.rows[variant] = Row(variant, load_ms=(time.perf_counter() - began) * 1e3)
         except DoppelcamError as error:
-            answers.append(None)
-            rows[k] = replace(rows[k], refused=error.message)
-    reference = next((answers[k] for k in plain if answers[k] is not None), None)
-    if reference is None:
-        raise NotAvailable(f"model {card.name!r} fails on every runtime: {rows[plain[0]].refused}")
-    for k, answer in enumerate(answers):
-        if answer is not None:
-            verdict = gate.judge(card, reference, answer)
-            rows[k] = replace(rows[k], worst_error=verdict.worst, psnr_db=verdict.psnr_db, refused=verdict.refused)
+            self.rows[variant] = Row(variant, refused=error.message)
+            self.broken += [error] if isinstance(error, ModelError) else []
+
+    def _judge(self, variant: Variant, engine: Engine) -> None:
+        self._feeds = self._feeds or gate.probes(self._card, engine.inputs)
+        row = self.rows[variant]
+        try:
+            got = [{name: array.copy() for name, array in engine.run(each).items()} for each in self._feeds]
+        except DoppelcamError as error:
+            self.rows[variant] = replace(row, refused=error.message)
+            return
+        if self.wanted is None:
+            if variant.precision != "fp32":
+                self.rows[variant] = replace(row, refused="there is no fp32 to judge it by")
+                return
+            self.wanted = got
+        verdict = gate.judge(self._card, self.wanted, got)
+        self.rows[variant] = replace(row, worst_error=verdict.worst, psnr_db=verdict.psnr_db, refused=verdict.refused)
+
+    def _time(self, engines: dict[Variant, Engine]) -> None:
+        times: dict[Variant, list[float]] = {variant: [] for variant in engines}
+        medians: dict[Variant, list[float]] = {variant: [] for variant in engines}
+        for engine in engines.values():
+            _runs(engine, self._feeds, _WARM_RUNS, 0)
+        for _ in range(_ROUNDS):
+            for variant, engine in engines.items():
+                taken = _runs(engine, self._feeds, _RUNS[0], self._seconds / _ROUNDS)
+                times[variant] += taken
+                medians[variant].append(float(np.median(taken)))
+        for variant in engines:
+            # The best of the rounds: what else the machine did in the others is not the runtime's.
+            p95 = float(np.percentile(times[variant], 95))
+            self.rows[variant] = replace(self.rows[variant], p50_ms=min(medians[variant]), p95_ms=p95)
 
 
-def _copied(engine: Engine, feeds: gate.Feeds) -> gate.Feeds:
-    return {name: array.copy() for name, array in engine.run(feeds).items()}
-
-
-def _time(engines: list[Engine | None], rows: list[Row], feeds: list[gate.Feeds], seconds: float) -> None:
-    times: list[list[float]] = [[] for _ in rows]
-    medians: list[list[float]] = [[] for _ in rows]
-    alive = [k for k, row in enumerate(rows) if not row.refused]
-    for k in alive:
-        _runs(engines[k], feeds, _WARM_RUNS, 0)
-    for _ in range(_ROUNDS):
-        for k in alive:
-            taken = _runs(engines[k], feeds, *_RUNS[:1], seconds / _ROUNDS)
-            times[k] += taken
-            medians[k].append(float(np.median(taken)))
-    for k in alive:
-        # The best of the rounds: what else the machine did in the others is not the runtime's.
-        rows[k] = replace(rows[k], p50_ms=min(medians[k]), p95_ms=float(np.percentile(times[k], 95)))
-
-
-def _runs(engine: Engine | None, feeds: list[gate.Feeds], least: int, seconds: float) -> list[float]:
+def _runs(engine: Engine, feeds: list[gate.Feeds], least: int, seconds: float) -> list[float]:
     """Milliseconds of each run: at least `least`, then for so long."""
-    assert engine is not None
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < least or (time.perf_counter() < end and len(taken) < _RUNS[1]):

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from engines.errors import ModelError
 
 _SIZE, _PRODUCTS = 1024, 12
+_FEW = 64  # numbers; a tensor of more is never a shape
 
 
 def flop(model: bytes) -> int:
@@ -21,7 +22,11 @@ def flop(model: bytes) -> int:
     counts as none.
     """
     try:
-        tree = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model))
+        tree = onnx.load_model_from_string(model)
+        for tensor in tree.graph.initializer:
+            if math.prod(tensor.dims) > _FEW:  # only its shape matters, and numbers are slow to carry around
+                tensor.ClearField("raw_data")
+        tree = onnx.shape_inference.infer_shapes(tree)
     except Exception as error:  # DecodeError of protobuf, InferenceError of onnx
         raise ModelError("not an ONNX model") from error
     graph = tree.graph
