@@ -128,6 +128,19 @@ class Graph:
             return self.node("Gemm", [x, self.weight(kernel), self.weight(bias)], (1, columns))
         return self.node("MatMul", [x, self.weight(kernel)], (1, columns))
 
+    def pool(self, kind: Literal["AveragePool", "MaxPool"], x: Value, size: int, stride: int, pad: Padding) -> Value:
+        """Over size x size pixels; those that `pad` adds do not count."""
+        before, after = zip(*(_pads(n, size, stride, 1, pad) for n in x.shape[2:]), strict=True)
+        shape = [(n + b + a - size) // stride + 1 for n, b, a in zip(x.shape[2:], before, after, strict=True)]
+        return self.node(
+            kind, [x], (*x.shape[:2], *shape), kernel_shape=[size] * 2, strides=[stride] * 2, pads=[*before, *after]
+        )
+
+    def reduce(self, kind: Literal["ReduceMean", "ReduceMax", "ReduceMin"], x: Value, axes: Sequence[int]) -> Value:
+        """The mean, largest or smallest along `axes`, which stay, with length 1."""
+        shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+        return self.node(kind, [x], shape, axes=list(axes), keepdims=1)
+
     def leaky(self, x: Value, alpha: float) -> Value:
         return self.node("LeakyRelu", [x], x.shape, alpha=alpha)
 
@@ -143,6 +156,9 @@ class Graph:
 
     def multiply(self, a: Value, b: Value) -> Value:
         return self._pair("Mul", a, b)
+
+    def divide(self, a: Value, b: Value) -> Value:
+        return self._pair("Div", a, b)
 
     def scale(self, x: Value, factor: float, offset: float = 0.0) -> Value:
         """x * factor + offset."""
