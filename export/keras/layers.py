@@ -210,8 +210,9 @@ def _shuffle(step: Step) -> Value:
 def _upsample(step: Step) -> Value:
     x, settings = step.map, step.settings
     size = settings.get("size")
-    pair = size if isinstance(size, list) else [size, size]  # KResizeImages takes a fraction, too
-    if len(pair) != 2 or not all(is_number(k) and 1 <= k <= 64 for k in pair):
+    sizes = size if isinstance(size, list) else [size, size]  # KResizeImages takes a fraction, too
+    pair = [k for k in sizes if is_number(k) and 1 <= k <= 64]
+    if len(sizes) != 2 or len(pair) != 2:
         raise ModelError(f"size is {short(size)}; a factor from 1 to 64 is expected")
     height, width = (round(n * k) for n, k in zip(x.shape[2:], pair, strict=True))
     nearest = settings.word("interpolation", "nearest", "nearest", "bilinear") == "nearest"
@@ -236,10 +237,11 @@ def _reflect(step: Step) -> Value:
 def _zeros(step: Step) -> Value:
     padding = step.settings.get("padding")
     sides = padding if isinstance(padding, list) else [padding, padding]
-    pairs = [side if isinstance(side, list) else [side, side] for side in sides]
-    if len(pairs) != 2 or not all(len(p) == 2 and all(type(n) is int and 0 <= n < 1000 for n in p) for p in pairs):
+    flat = [n for side in sides for n in (side if isinstance(side, list) else [side, side])]
+    pixels = [n for n in flat if isinstance(n, int) and 0 <= n < 1000]
+    if len(sides) != 2 or len(flat) != 4 or len(pixels) != 4:
         raise ModelError(f"padding is {short(padding)}; pixels for each side are expected")
-    return _padded(step, step.map, "constant", [(p[0], p[1]) for p in pairs])
+    return _padded(step, step.map, "constant", [(pixels[0], pixels[1]), (pixels[2], pixels[3])])
 
 
 def _padded(step: Step, x: Value, mode: str, pads: list[tuple[int, int]]) -> Value:
@@ -274,9 +276,7 @@ def _arithmetic(kind: str) -> Apply:
         if len({len(x.shape) for x in step.tensors}) != 1:
             raise ModelError("what it is fed with is not of a kind")
         rank = len(step.tensors[0].shape)
-        values = [
-            x if isinstance(x, Value) else graph.weight(np.full([1] * rank, x, np.float32)) for x in operands
-        ]
+        values = [x if isinstance(x, Value) else graph.weight(np.full([1] * rank, x, np.float32)) for x in operands]
         y = values[0]
         for value in values[1:]:
             try:

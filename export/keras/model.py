@@ -52,6 +52,12 @@ class Model:
         """How many numbers the layers have that were run."""
         return self._weights.parameters
 
+    def net_inside(self, layer: str) -> str | None:
+        """The name of the first model within the model `layer`: "efficientnetb4"; None: it has none."""
+        outer = self._net.layers.get(layer)
+        inner = outer.net.layers.values() if outer and outer.net else ()
+        return next((held.name for held in inner if held.net), None)
+
     def run(self, graph: Graph, feeds: Sequence[Value], wanted: Sequence[int] | None = None) -> list[Value]:
         """Write what leads from `feeds`, one for each input, to the outputs `wanted` (all). Raises ModelError."""
         numbers = tuple(range(self.outputs) if wanted is None else wanted)

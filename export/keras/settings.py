@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
+from typing import TypeGuard
 
 from engines.errors import ModelError
 
@@ -22,7 +23,7 @@ class Settings:
         value = next((self._held[name] for name in names if self._held.get(name) is not None), default)
         if not is_number(value):
             raise ModelError(f"{names[0]} is {short(value)}; a number is expected")
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
 
     def whole(self, name: str, default: int | None = None, low: int = 1) -> int:
         value = self._held.get(name, default)
@@ -63,12 +64,13 @@ class Settings:
         value = self._held.get(name)
         value = default if value is None else value
         values = value if isinstance(value, list | tuple) else [value]
-        if not values or not all(type(k) is int and -rank < k < rank and k for k in values):
+        axes = [k for k in values if isinstance(k, int) and -rank < k < rank and k % rank]
+        if not values or len(axes) != len(values):
             raise ModelError(f"{name} is {short(value)}; axes of a tensor of {rank} dimensions are expected")
-        return tuple(sorted({k % rank for k in values}))
+        return tuple(sorted({k % rank for k in axes}))
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     except OverflowError:  # a whole number with hundreds of digits

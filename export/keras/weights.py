@@ -98,7 +98,7 @@ class Weights:
 def texts(group: h5py.Group, name: str) -> list[str]:
     """A list of texts; long ones are kept in parts, NAME0, NAME1 ..., and h5py 2 wrote bytes."""
     parts = [name] if name in group.attrs else []
-    while not parts[:1] == [name] and f"{name}{len(parts)}" in group.attrs:
+    while parts[:1] != [name] and f"{name}{len(parts)}" in group.attrs:
         parts.append(f"{name}{len(parts)}")
     found = [text for part in parts for text in np.ravel(group.attrs[part]).tolist()]
     if not all(isinstance(text, str | bytes) for text in found):

@@ -198,7 +198,7 @@ def _shifted(operand: Operand, shifts: Mapping[str, int]) -> Operand:
 def _number(value: object) -> float:
     if not is_number(value):
         raise ModelError(f"it is fed with {short(value)}; a tensor or a number is expected")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def _part(held: object, name: str, kind: type) -> Any:
