@@ -8,6 +8,7 @@ import numpy as np
 
 from engines.errors import ModelError
 from export.graph import Value
+from export.keras.settings import is_number, short
 from export.keras.step import Step, graph_axes
 
 
@@ -96,9 +97,15 @@ def by_statistics(step: Step) -> Value:
     axes = step.axes(x)
     if settings.flag("invert", False):
         raise ModelError("invert is not supported")
-    if settings.get("mean") is not None or settings.get("variance") is not None:
-        raise ModelError("a mean that is a setting is not supported")
-    mean, variance, _ = step.take("mean", "variance", "count")
+    noted = [settings.get(name) for name in ("mean", "variance")]
+    if all(isinstance(values, list) and all(map(is_number, values)) for values in noted):
+        mean, variance = (np.array(values, np.float32) for values in noted)
+    elif noted == [None, None]:
+        mean, variance, _ = step.take("mean", "variance", "count")
+    else:
+        raise ModelError(f"its mean is {short(noted[0])} and its variance {short(noted[1])}; numbers are expected")
+    if not (variance >= 0).all():
+        raise ModelError("its variance is negative")
     deviation = np.maximum(np.sqrt(variance), 1e-7)
     return step.graph.divide(step.graph.subtract(x, step.along(x, mean, axes)), step.along(x, deviation, axes))
 

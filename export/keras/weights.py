@@ -88,7 +88,7 @@ class Weights:
         layers: dict[str, dict[str, h5py.Dataset]] = {}
         for path in texts(group, "weight_names"):
             layer, _, what = re.sub(r":\d+$", "", path).rpartition("/")
-            held = layers.setdefault(layer.rpartition("/")[2], {})
+            held = layers.setdefault(layer, {})
             if path not in group or what in held:
                 raise ModelError(f"its weights {path[:60]} are listed twice or are not in the file")
             held[what] = group[path]
