@@ -185,6 +185,5 @@ LAYERS: dict[str, Apply] = {
     "RMSNormalization": norms.root_mean_square, "L2Normalize": norms.unit_length,
     "Normalization": norms.by_statistics, "Rescaling": _rescale, "ScalarOp": _scalar, "TFOpLambda": _function,
     "Add": _arithmetic("Add"), "Subtract": _arithmetic("Sub"), "Multiply": _arithmetic("Mul"),
-    "Divide": _arithmetic("Div"), "TrueDivide": _arithmetic("Div"),
-    "Dropout": _same, "SpatialDropout2D": _same, "GaussianNoise": _same, "GaussianDropout": _same,
+    "TrueDivide": _arithmetic("Div"), "Dropout": _same, "SpatialDropout2D": _same, "GaussianNoise": _same,
 }  # fmt: skip

@@ -19,11 +19,12 @@ def batch(step: Step) -> Value:
     scale, centre = settings.flag("scale", True), settings.flag("center", True)
     names = [*["gamma"] * scale, *["beta"] * centre, "moving_mean", "moving_variance"]
     held = {name: array.astype(np.float64) for name, array in zip(names, step.take(*names), strict=True)}
-    shape = held["moving_variance"].shape
-    factor = held.get("gamma", np.ones(shape)) / np.sqrt(held["moving_variance"] + settings.number("epsilon"))
-    offset = held.get("beta", np.zeros(shape)) - held["moving_mean"] * factor
-    if len({array.shape for array in held.values()}) != 1 or not np.isfinite([factor, offset]).all():
-        raise ModelError("its arrays do not go together")
+    shapes, variance = {array.shape for array in held.values()}, held["moving_variance"]
+    epsilon = settings.number("epsilon")
+    if len(shapes) != 1 or not (variance + epsilon > 0).all():
+        raise ModelError(f"its arrays have shapes {[list(shape) for shape in shapes]}, or its variance is negative")
+    factor = held.get("gamma", 1.0) / np.sqrt(variance + epsilon)
+    offset = held.get("beta", 0.0) - held["moving_mean"] * factor
     return step.graph.add(step.graph.multiply(x, step.along(x, factor, axes)), step.along(x, offset, axes))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import TypeGuard
 
 from engines.errors import ModelError
@@ -71,10 +70,8 @@ class Settings:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    except OverflowError:  # a whole number with hundreds of digits
-        return False
+    """Whether it is a number that float32 can hold; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 3e38
 
 
 def short(value: object) -> str:

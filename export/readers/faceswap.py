@@ -208,11 +208,11 @@ def _side(model: Model, side: str) -> Run:
 
 
 def _face_size(model: Model) -> int:
-    shapes = set(model.inputs.values())
-    shape = shapes.pop()
-    if shapes or len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or shape[0] not in _SIZES:
+    shape, *others = model.inputs.values()
+    size, alike = shape[0], all(other == shape for other in others)
+    if not alike or not isinstance(size, int) or size not in _SIZES or shape[1:] != (size, 3):
         raise ModelError(f"{model.path} takes {short(list(shape))}; square pictures of three colours are expected")
-    return int(str(shape[0]))
+    return size
 
 
 def _pick(outputs: list[Value], folder: Path) -> dict[str, Value]:

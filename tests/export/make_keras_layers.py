@@ -210,7 +210,9 @@ def make(folder):
             layer.finalize_state()
     picture = rng.integers(0, 65, (1, 10, 12, 3)).astype(np.float32) / 64
     found = model(picture, training=False)
-    arrays = {name: np.asarray(value.detach() if MODERN else value)[0] for name, value in zip(outputs, found)}
+    arrays = {
+        name: np.asarray(value.detach() if MODERN else value)[0] for name, value in zip(outputs, found, strict=True)
+    }
     model.save(folder / ("layers.keras" if MODERN else "layers.h5"))
     np.savez(folder / "io.npz", face=picture[0], **arrays)
 
