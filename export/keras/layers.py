@@ -61,10 +61,10 @@ def _upsample(step: Step) -> Value:
     nearest = settings.word("interpolation", "nearest", "nearest", "bilinear") == "nearest"
     if nearest and any(k != int(k) for k in pair):
         raise ModelError(f"size is {short(size)}; a whole number is expected with the nearest pixel")
-    factors = [1, 1, height / x.shape[2], width / x.shape[3]]
+    none = Value("", ())  # neither a region nor factors, which could be rounded to a pixel less
     return step.graph.node(
-        "Resize", [x, Value("", ()), step.graph.weight(np.array(factors, np.float32))], (*x.shape[:2], height, width),
-        mode="nearest" if nearest else "linear", nearest_mode="floor",
+        "Resize", [x, none, none, step.graph.weight(np.array([*x.shape[:2], height, width], np.int64))],
+        (*x.shape[:2], height, width), mode="nearest" if nearest else "linear", nearest_mode="floor",
         coordinate_transformation_mode="asymmetric" if nearest or step.old_bilinear else "half_pixel",
     )  # fmt: skip
 

@@ -162,7 +162,7 @@ class _Frame:
                 return self._written(layer, operands)
             except ModelError as error:
                 raise ModelError(
-                    f"layer {self._where}{layer.name} ({layer.kind[:60]}): {error.message}", hint=error.hint
+                    f"layer {self._where}{layer.name} ({layer.kind}): {error.message}", hint=error.hint
                 ) from None
         key = (ref.layer, ref.call)
         if key not in self._inner:

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from engines.errors import ModelError
@@ -46,8 +46,7 @@ class Layer:
 class Net:
     """A model: its layers by name, in order; which of them are its inputs; what its outputs are."""
 
-    name: str
-    layers: Mapping[str, Layer] = field(repr=False)
+    layers: Mapping[str, Layer]
     inputs: tuple[str, ...]
     outputs: tuple[Ref, ...]
 
@@ -95,20 +94,14 @@ def _net(held: object, where: str) -> Net:
     shifts = _shifts(layers, outputs, 1, where)
     if not inputs or not outputs:
         raise ModelError(f"{where or 'it'} has no {'outputs' if inputs else 'inputs'}")
-    name = config.get("name")
-    return Net(
-        name if isinstance(name, str) else "",
-        wired,
-        inputs,
-        tuple(Ref(ref.layer, ref.call - shifts[ref.layer], ref.tensor) for ref in outputs),
-    )
+    return Net(wired, inputs, tuple(Ref(ref.layer, ref.call - shifts[ref.layer], ref.tensor) for ref in outputs))
 
 
 def _layer(held: object, where: str, counted: Counter[str]) -> Layer:
     config, kind = _part(held, "config", dict), _part(held, "class_name", str)
     name = held["name"] if isinstance(held, dict) and isinstance(held.get("name"), str) else config.get("name")
-    if not isinstance(name, str) or not name:
-        raise ModelError(f"a {kind[:60]} of {where or 'the model'} has no name")
+    if not all(isinstance(word, str) and word.isprintable() and 0 < len(word) <= 120 for word in (name, kind)):
+        raise ModelError(f"a layer of {where or 'the model'} has no sane name or kind: {short(name)}, {short(kind)}")
     words = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
     folder = f"{words}_{counted[words]}" if counted[words] else words
     counted[words] += 1
@@ -175,15 +168,18 @@ def _refs(held: object) -> list[Ref]:
 def _shifts(layers: Mapping[str, Layer], refs: list[Ref], usual: int, where: str) -> dict[str, int]:
     """What the counting of each layer's uses begins with, so that all of `refs` are there. Raises ModelError."""
     shifts: dict[str, int] = {}
-    for name in {ref.layer for ref in refs}:
+    used: dict[str, list[Ref]] = {}
+    for ref in refs:
+        used.setdefault(ref.layer, []).append(ref)
+    for name, uses in used.items():
         if name not in layers:
             raise ModelError(f"layer {where}{short(name)} is used but is not there")
-        layer, calls = layers[name], {ref.call for ref in refs if ref.layer == name}
+        layer, calls = layers[name], {ref.call for ref in uses}
         there = range(max(1, len(layer.calls)) if layer.kind == "InputLayer" else len(layer.calls))
         possible = (usual, 1 - usual) if layer.net else (0,)
         shift = next((shift for shift in possible if all(call - shift in there for call in calls)), None)
         outputs = len(layer.net.outputs) if layer.net else 1
-        if shift is None or any(ref.tensor >= outputs for ref in refs if ref.layer == name):
+        if shift is None or any(ref.tensor >= outputs for ref in uses):
             raise ModelError(f"layer {where}{name} is asked for an output that it does not give")
         shifts[name] = shift
     return shifts
