@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from engines.plain_file import megabytes
-from export.safe_files import open_h5, read_array
+from export.safe_files import open_h5, read_array, read_texts
 
 Numbers = NDArray[Any]
 
@@ -94,16 +94,12 @@ def _floats(layer: Layer, weight: str, array: Numbers) -> Numbers:
 
 
 def _texts(group: h5py.Group, name: str, path: Path) -> list[str]:
-    """A list of texts; long ones are kept in parts, NAME0, NAME1 ..., and h5py 2 wrote bytes."""
-    parts = [name] if name in group.attrs else []
-    while f"{name}{len(parts)}" in group.attrs:
-        parts.append(f"{name}{len(parts)}")
-    if not parts:
+    if name not in group.attrs and f"{name}0" not in group.attrs:
         raise ModelError(
             f"{path}: {group.name} has no {name}",
             hint="the weights of a Keras net are expected; is this file of another program, or of a whole model?",
         )
-    texts = [text for part in parts for text in np.ravel(group.attrs[part]).tolist()]
-    if not all(isinstance(text, str | bytes) for text in texts):
-        raise ModelError(f"{path}: {name} of {group.name} must list names")
-    return [text if isinstance(text, str) else text.decode() for text in texts]
+    try:
+        return read_texts(group, name)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}") from None

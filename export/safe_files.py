@@ -132,6 +132,20 @@ def read_array(dataset: h5py.Dataset) -> Numbers:
     return np.asarray(dataset[()])
 
 
+def read_texts(group: h5py.Group, name: str) -> list[str]:
+    """The texts of an attribute; none if it is not there. Raises ModelError.
+
+    Keras keeps long lists in parts, NAME0, NAME1 ..., and h5py 2 wrote bytes.
+    """
+    parts = [name] if name in group.attrs else []
+    while f"{name}{len(parts)}" in group.attrs:
+        parts.append(f"{name}{len(parts)}")
+    texts = [text for part in parts for text in np.ravel(group.attrs[part]).tolist()]
+    if not all(isinstance(text, str | bytes) for text in texts):
+        raise ModelError(f"{name} of {group.name} must list names")
+    return [text if isinstance(text, str) else text.decode("utf8", "replace") for text in texts]
+
+
 def _demand_local(group: h5py.Group, name: str, depth: int = 0) -> None:
     if depth > _DEEPEST:
         raise ModelError(f"{name} nests its groups more than {_DEEPEST} deep")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from export.keras.wiring import Layer
-from export.safe_files import open_h5, read_array, read_zip
+from export.safe_files import open_h5, read_array, read_texts, read_zip
 
 Numbers = NDArray[Any]
 
@@ -86,24 +86,13 @@ class Weights:
         if not isinstance(group, h5py.Group):
             return {}
         layers: dict[str, dict[str, h5py.Dataset]] = {}
-        for path in texts(group, "weight_names"):
+        for path in read_texts(group, "weight_names"):
             layer, _, what = re.sub(r":\d+$", "", path).rpartition("/")
             held = layers.setdefault(layer, {})
             if path not in group or what in held:
                 raise ModelError(f"its weights {path[:60]} are listed twice or are not in the file")
             held[what] = group[path]
         return layers
-
-
-def texts(group: h5py.Group, name: str) -> list[str]:
-    """A list of texts; long ones are kept in parts, NAME0, NAME1 ..., and h5py 2 wrote bytes."""
-    parts = [name] if name in group.attrs else []
-    while parts[:1] != [name] and f"{name}{len(parts)}" in group.attrs:
-        parts.append(f"{name}{len(parts)}")
-    found = [text for part in parts for text in np.ravel(group.attrs[part]).tolist()]
-    if not all(isinstance(text, str | bytes) for text in found):
-        raise ModelError(f"{name} of {group.name} lists no names")
-    return [text if isinstance(text, str) else text.decode() for text in found]
 
 
 def _floats(name: str, data: h5py.Dataset) -> Numbers:
