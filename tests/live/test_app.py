@@ -45,7 +45,7 @@ def test_defaults():
 def test_each_place_wins_over_the_one_before(profile):
     path = profile('source = "toml"\nface = "toml"\nfinder = "toml"\n')
     run = read_run(path, ["face=set", "finder=set"], {"finder": "flag"})
-    assert (run.source, run.face, run.finder, run.swapper) == ("toml", "set", "flag", "mesh")
+    assert (run.source, run.face, run.finder, run.swapper) == ("toml", "set", "flag", "auto")
 
 
 def test_flags_that_were_not_given_change_nothing(profile):

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from live.frame import Floats, Image, Mask
 
-SMALL_PX = 64
-_LEAST = 150  # pixels of the small picture below which nothing is learned
+SMALL_PX = 48
+_LEAST = 90  # pixels of the small picture below which nothing is learned
 _CALM, _JUMP = 0.15, 40.0  # how much of a new map is taken over at once; a change by so many levels is, wholly
 
 Map = npt.NDArray[np.float32]

@@ -33,9 +33,9 @@ def face_alpha(masks: Sequence[Array], hull: Floats, core: Floats, size: int, gr
     if grow:
         shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(grow) + 1,) * 2)
         alpha = np.asarray((cv2.dilate if grow > 0 else cv2.erode)(alpha, shape), np.uint8)
-    # Wider by what the blur takes away again.
+    # Wider by what blur and warping take away again.
     cv2.fillConvexPoly(alpha, _fixed(core), 255, cv2.LINE_8, 4)
-    cv2.polylines(alpha, [_fixed(core)], True, 255, 3 * soft + 1, cv2.LINE_8, 4)
+    cv2.polylines(alpha, [_fixed(core)], True, 255, 3 * soft + 5, cv2.LINE_8, 4)
     wide = np.pad(alpha, soft + 1)
     return np.asarray(cv2.blur(wide, (2 * soft + 1,) * 2), np.uint8)
 
