@@ -54,7 +54,7 @@ def test_the_core_is_wholly_shown_however_soft_the_edge(soft):
 
 def test_what_reaches_the_border_fades_across_it():
     alpha = face_alpha([mask(0, 0, 100, 100)], HULL, CORE, SIZE, 0, 4)
-    assert alpha[50, 5] == pytest.approx(128, abs=20) and alpha[50, 1] < 40 and alpha[50, 9] == 255
+    assert 110 < alpha[50, 5] < 150 and alpha[50, 1] < 40 and alpha[50, 9] == 255
 
 
 def test_outlines_may_lie_outside_or_far_away():
