@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import settings
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
-from live.personas import open_persona
+from live.personas import model_of, open_persona
 from live.settings import setting
 from live.track import Tracks
 
@@ -28,9 +29,11 @@ class Run:
     """What one run is made of: the top level keys of doppelcam.toml."""
 
     source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
-    face: str = setting("", "a picture's path (path#2 for its second face), or sample[:name]")
+    face: str = setting(
+        "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
+    )
     finder: str = setting("mediapipe_mesh", "what finds faces")
-    swapper: str = setting("mesh", "what makes the new face")
+    swapper: str = setting("auto", "what makes the new face; auto: mesh from pictures, trained from a trained model")
     blender: str = setting("feather", "what sets it into the picture")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
@@ -93,7 +96,7 @@ def build(run: Run) -> Loop:
 def parts_of(run: Run) -> Parts:
     """The parts for this run, nothing opened yet. Raises BadInput and NotAvailable."""
     if not run.face:
-        raise BadInput("which face shall be worn?", hint="--face PICTURE, or --face sample to try")
+        raise BadInput("which face shall be worn?", hint="--face PICTURE or MODEL_FOLDER, or --face sample to try")
     if not run.sinks:
         raise BadInput("where shall the picture go?", hint="--sink virtual, --sink window, --sink swapped.mp4 ...")
     source = _source(run)
@@ -106,7 +109,7 @@ def parts_of(run: Run) -> Parts:
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
-        swapper=_part(run, "swappers", run.swapper),
+        swapper=_swapper(run, model_of(face)),
         blender=_part(run, "blenders", run.blender),
         sinks=sinks,
         persona=lambda finder: open_persona(face, finder),
@@ -127,6 +130,22 @@ def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None)
     shared = {key: value for key, value in {"engine": run.engine, "fallback": run.fallback}.items() if key in own}
     values = {**shared, **run.tree.get(section, {}).get(name, {}), **(more or {})}
     return settings.make(part, values, f"{section}.{name}")
+
+
+def _swapper(run: Run, model: ModelCard | None) -> Any:
+    """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
+    name = run.swapper if run.swapper != "auto" else "mesh" if model is None else "trained"
+    swapper = _part(run, "swappers", name)
+    if swapper.wears_model and model is None:
+        raise BadInput(
+            f"the swapper {name!r} wears trained models, and {run.face!r} is none",
+            hint="--face MODEL_FOLDER, or swapper=auto",
+        )
+    if model is not None and not swapper.wears_model:
+        raise BadInput(
+            f"the swapper {name!r} wears pictures, and {run.face!r} is a trained model", hint="swapper=auto wears both"
+        )
+    return swapper
 
 
 def _source(run: Run) -> Any:

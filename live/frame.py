@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from engines.card import ModelCard
 from live.trace import Trace
 
 Image = npt.NDArray[np.uint8]
@@ -99,10 +100,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """Whose face is worn: one portrait or several, the one that looks most straight into the camera first."""
+    """Whose face is worn: one portrait or several, the one that looks most straight into the camera first; or a
+    trained `model` and no portrait.
+    """
 
     name: str
     views: tuple[View, ...]
+    model: ModelCard | None = None
 
     @property
     def image(self) -> Image:

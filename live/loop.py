@@ -223,8 +223,8 @@ class Loop:
 
     def _open_swapper(self, persona: Persona) -> None:
         self.parts.swapper.open()
-        self._note_engines(self.parts.swapper)
         self.parts.swapper.wear(persona)
+        self._note_engines(self.parts.swapper)
 
     def _note_engines(self, part: Finder | Swapper) -> None:
         for engine in getattr(part, "engines", ()):

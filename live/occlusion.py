@@ -14,7 +14,7 @@ import numpy as np
 
 from engines.door import open_engine
 from engines.engine import Engine
-from live.align import OVAL, crop_around
+from live.align import OVAL, crop_around, cut_fine
 from live.frame import Face, Floats, Image, Mask
 from live.models import shipped
 from live.settings import setting
@@ -160,30 +160,6 @@ def sure_regions(likely: Floats, outline: Floats) -> tuple[Floats, float]:
     keep = cv2.dilate(counts[regions].astype(np.uint8), np.ones((3, 3), np.uint8))
     soft = np.clip((likely - 0.55) * 2.6, 0, 1) * keep
     return soft.astype(np.float32), hidden
-
-
-def cut_fine(image: Image, matrix: Floats, size: int) -> Image:
-    """The crop u8 [size, size, 3] without sparkle: a face much larger than the crop is averaged down first."""
-    coarse = int(1 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
-    x = y = 0
-    if coarse > 1:
-        corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32) - matrix[:, 2]
-        corners = corners @ np.linalg.inv(matrix[:, :2]).T
-        (x, y), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int) + 1
-        x, y = max(0, x), max(0, y)
-        wide = (min(right, image.shape[1]) - x) // coarse
-        tall = (min(bottom, image.shape[0]) - y) // coarse
-        if wide < 2 or tall < 2:
-            return np.zeros((size, size, 3), np.uint8)
-        part = image[y : y + tall * coarse, x : x + wide * coarse]
-        image = cv2.resize(part, (wide, tall), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        matrix = matrix.copy()
-        # A pixel of the smaller picture has its centre amid `coarse` of the larger ones.
-        matrix[:, 2] += matrix[:, :2] @ (x + (coarse - 1) / 2, y + (coarse - 1) / 2)
-        matrix[:, :2] *= coarse
-    return cv2.warpAffine(  # type: ignore[return-value]
-        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
 
 
 def follow_edges(front: Floats, to_mask: Floats, picture: Image) -> Mask:

@@ -53,10 +53,11 @@ class Finder(Protocol):
 
 class Swapper(Protocol):
     """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
-    finder's nets instead of behind them.
+    finder's nets instead of behind them. `wears_model`: a trained model, else portraits.
     """
 
     drawn: ClassVar[bool]
+    wears_model: ClassVar[bool]
 
     def open(self) -> None: ...
 

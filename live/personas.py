@@ -1,8 +1,9 @@
-"""Whose face is worn: opens portraits, finds the face in them, refuses what cannot be worn with a reason."""
+"""Whose face is worn: opens portraits and trained models, refuses what cannot be worn with a reason."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
+from engines.card import CARD_FILE, ModelCard, read_card
 from engines.errors import BadInput
+from engines.store import user_store
 from live.frame import Face, Image, Persona, View
 from live.parts import Finder
 
@@ -30,11 +33,15 @@ def sample_names() -> list[str]:
 
 
 def open_persona(spec: str, finder: Finder) -> Persona:
-    """The persona named by `spec`: a picture's path, `path#2` for its second face from the left, `sample[:name]`, or a
-    folder of pictures of one person (straight, turned, smiling), which fill what a single one does not show.
+    """The persona named by `spec`: a picture's path, `path#2` for its second face from the left, `sample[:name]`, a
+    folder of pictures of one person (straight, turned, smiling), which fill what a single one does not show, or a
+    trained model as in `model_of`.
 
-    `finder` is an opened finder. Raises BadInput.
+    `finder` is an opened finder. Raises BadInput, and ModelError for a broken model folder.
     """
+    model = model_of(spec)
+    if model is not None:
+        return Persona(model.name, (), model)
     path, number = _locate(spec)
     if not path.is_dir():
         return Persona(path.stem, (_open_view(path, number, finder),))
@@ -46,6 +53,26 @@ def open_persona(spec: str, finder: Finder) -> Persona:
         )
     views = [_open_view(picture, None, finder) for picture in pictures]
     return Persona(path.resolve().name, tuple(sorted(views, key=lambda view: abs(view.face.pose[0]))))
+
+
+def model_of(spec: str) -> ModelCard | None:
+    """The trained model that `spec` means: a model folder's path or an installed model's name. None: it means pictures.
+
+    Raises BadInput for a model of another kind, ModelError for a broken card.
+    """
+    path = Path(spec).expanduser()
+    if os.path.lexists(path / CARD_FILE):
+        card = read_card(path)
+    elif not path.exists() and spec in user_store().names():
+        card = user_store().card(spec)
+    else:
+        return None
+    if card.facts.get("kind") != "trained":
+        raise BadInput(
+            f"the model {card.name!r} is no trained face to wear (its family is {card.family!r})",
+            hint="doppelcam export makes one of a checkpoint or a .dfm file",
+        )
+    return card
 
 
 def _open_view(path: Path, number: int | None, finder: Finder) -> View:

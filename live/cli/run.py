@@ -20,7 +20,8 @@ def run(
         str | None, typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL.")
     ] = None,
     face: Annotated[
-        str | None, typer.Option(help="A picture's path (group.jpg#2 for its second face), or sample[:name].")
+        str | None,
+        typer.Option(help="A picture's path (group.jpg#2 for its second face), a trained model, or sample[:name]."),
     ] = None,
     sink: Annotated[
         list[str] | None,

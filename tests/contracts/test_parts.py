@@ -15,6 +15,7 @@ from live.frame import Format
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
 from live.personas import SAMPLE_PORTRAITS, open_persona, read_picture
 from live.settings import argument_of, make, settings_of
+from tests.trained_nets import make_trained
 
 EVERY = [(section, name) for section, kind in KINDS.items() for name in kind.names()]
 VERBS = {
@@ -94,10 +95,11 @@ def test_a_finder_finds_the_same_faces_again_and_leaves_the_picture_alone(name, 
 
 
 @pytest.mark.parametrize("name", SWAPPERS.names())
-def test_a_swapper_gives_a_patch_of_its_own_inside_the_picture(name, portrait):
+def test_a_swapper_gives_a_patch_of_its_own_inside_the_picture(name, portrait, tmp_path):
     finder, swapper = MediapipeMesh(), opened(SWAPPERS, name)
     finder.open()
-    persona = open_persona("sample:joel", finder)
+    worn = str(make_trained(tmp_path / "model")) if swapper.wears_model else "sample:joel"
+    persona = open_persona(worn, finder)
     swapper.wear(persona)
     before, face = portrait.copy(), finder.find(portrait, [])[0]
     one, two = swapper.swap(portrait, face), swapper.swap(portrait, face)

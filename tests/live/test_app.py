@@ -12,6 +12,9 @@ from live.sinks.recording import Recording
 from live.sources.camera import Camera
 from live.sources.sample import Sample
 from live.sources.video_file import VideoFile
+from live.swappers.mesh import Mesh
+from live.swappers.trained import Trained
+from tests.trained_nets import make_trained
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_defaults():
 def test_each_place_wins_over_the_one_before(profile):
     path = profile('source = "toml"\nface = "toml"\nfinder = "toml"\n')
     run = read_run(path, ["face=set", "finder=set"], {"finder": "flag"})
-    assert (run.source, run.face, run.finder, run.swapper) == ("toml", "set", "flag", "mesh")
+    assert (run.source, run.face, run.finder, run.swapper) == ("toml", "set", "flag", "auto")
 
 
 def test_flags_that_were_not_given_change_nothing(profile):
@@ -247,3 +250,24 @@ def test_the_persona_is_opened_with_the_finder_that_is_given(tmp_path):
     persona = built(face=str(tmp_path / "missing.jpg")).persona
     with pytest.raises(DoppelcamError, match=r"missing\.jpg"):
         persona(None)
+
+
+def test_the_face_decides_what_makes_the_new_one(tmp_path):
+    model = str(make_trained(tmp_path / "anna"))
+    assert isinstance(built().swapper, Mesh)
+    parts = built("swappers.trained.morph=0.5", face=model, engine="openvino")
+    assert isinstance(parts.swapper, Trained)
+    assert (parts.swapper.morph, parts.swapper.engine) == (0.5, "openvino")
+    assert parts.persona(None).model.name == "anna"
+    assert isinstance(built("swapper=trained", face=model).swapper, Trained)
+
+
+def test_a_swapper_that_cannot_wear_the_face_is_refused(tmp_path):
+    error = refused("swapper=trained")
+    assert "'trained' wears trained models, and 'sample' is none" in error.message and "MODEL_FOLDER" in error.hint
+    error = refused("swapper=mesh", face=str(make_trained(tmp_path / "anna")))
+    assert "'mesh' wears pictures" in error.message and "auto" in error.hint
+
+
+def test_a_model_that_is_no_face_is_refused_before_anything_opens(tmp_path):
+    assert "no trained face" in refused(face=str(make_trained(tmp_path / "m", kind="detector"))).message

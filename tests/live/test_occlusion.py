@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from live.align import OVAL, crop_around, cut, face_from_mesh
-from live.occlusion import Occlusion, cut_fine, follow_edges, sure_regions
+from live.align import OVAL, face_from_mesh
+from live.occlusion import Occlusion, follow_edges, sure_regions
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from tests.clips import read_clip
 
@@ -225,17 +225,6 @@ def test_a_region_counts_only_where_it_is_sure_and_on_the_face():
     front, hidden = sure_regions(likely, face)
     assert hidden == pytest.approx(64 / 33**2, rel=0.05)
     assert front[30:38, 30:38].min() == 1 and not front[12:20, 12:20].any()
-
-
-@pytest.mark.parametrize("factor", [1, 2, 3])
-def test_a_fine_cut_shows_the_same_place_as_a_plain_one(portrait, factor):
-    mesh = portrait.face.mesh
-    image = cv2.GaussianBlur(portrait.image, (0, 0), 6)
-    size = int(192 / factor)
-    matrix = crop_around(mesh, size, 1.35)
-    difference = cut_fine(image, matrix, size).astype(int) - cut(image, matrix, size)
-    middle = slice(size // 8, -size // 8)  # outside the picture the plain one is black
-    assert np.abs(difference[middle, middle]).mean() < 2.0
 
 
 def test_the_mask_goes_to_the_pictures_edges():

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from engines.errors import BadInput
+from engines.errors import BadInput, ModelError
+from engines.store import user_store
 from live import personas
 from live.frame import Face
-from live.personas import SAMPLE_PORTRAITS, open_persona, read_picture, sample_names
+from live.personas import SAMPLE_PORTRAITS, model_of, open_persona, read_picture, sample_names
+from tests.trained_nets import make_trained
 
 
 class GivenFaces:
@@ -313,3 +315,49 @@ def test_every_kind_of_pixels_becomes_bgr(tmp_path, mode):
     image = read_picture(path)
     assert image.shape == (20, 30, 3) and image.dtype == np.uint8 and image.flags["C_CONTIGUOUS"]
     assert image.mean() > 80
+
+
+def test_a_model_folder_is_a_persona_without_pictures(tmp_path):
+    persona = open_persona(str(make_trained(tmp_path / "anna")), None)
+    assert (persona.name, persona.views) == ("anna", ())
+    assert persona.model is not None and persona.model.folder == tmp_path / "anna"
+
+
+def test_an_installed_model_is_worn_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    user_store().add_folder(make_trained(tmp_path / "anna"))
+    persona = open_persona("anna", None)
+    assert persona.model is not None and persona.model.folder == user_store().root / "anna"
+
+
+def test_what_lies_at_a_path_is_meant_before_a_model_of_that_name(tmp_path, monkeypatch, picture):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    user_store().add_folder(make_trained(tmp_path / "anna"))
+    monkeypatch.chdir(picture.parent)
+    (picture.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(picture.parent / "elsewhere")
+    (picture.parent / "elsewhere" / "anna").write_bytes(picture.read_bytes())
+    assert model_of("anna") is None
+    assert open_persona("anna", GivenFaces((30, 90))).views
+
+
+@pytest.mark.parametrize("spec", ["sample", "sample:nia", "gone.jpg", "face_mesh", "a/b", "", "x#2"])
+def test_other_words_are_no_model(spec):
+    assert model_of(spec) is None
+
+
+def test_a_model_that_is_no_face_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="no trained face to wear") as caught:
+        open_persona(str(make_trained(tmp_path / "m", kind="swapper")), None)
+    assert "export" in caught.value.hint
+
+
+def test_a_broken_card_is_named(tmp_path):
+    folder = make_trained(tmp_path / "m")
+    (folder / "card.json").write_text("{")
+    with pytest.raises(ModelError, match=r"card\.json is not JSON"):
+        open_persona(str(folder), None)
+    (folder / "card.json").unlink()
+    (folder / "card.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"card\.json"):
+        open_persona(str(folder), None)

@@ -16,7 +16,8 @@ from live.cli.screen import err, sum_up
 def look(
     clip: Annotated[str, typer.Argument(help="A video's path, or sample.")],
     portrait: Annotated[
-        str, typer.Argument(help="A picture's path (group.jpg#2 for its second face), or sample[:name].")
+        str,
+        typer.Argument(help="A picture's path (group.jpg#2 for its second face), a trained model, or sample[:name]."),
     ],
     out: Annotated[Path, typer.Option(help="The sheet to write (PNG). It shows faces: mind where it goes.")] = Path(
         "look.png"

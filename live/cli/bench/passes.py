@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from engines.errors import BadInput
 from live.app import Run, build, loop_of, parts_of
 from live.cli.bench.excerpt import Excerpt
 from live.cli.bench.moments import Moment, Window, choose, head_window, scan
-from live.cli.bench.sheet import Column, cut_window
+from live.cli.bench.sheet import CELL_PX, Column, cut_window
 from live.frame import Captured, Format, Image, SafeFrame, State
 
 Stretch = tuple[float, float]
@@ -43,7 +45,9 @@ def scout(run: Run, stretch: Stretch, count: int) -> Scouted:
     if not moments:
         times = "" if stretch == (0.0, math.inf) else f" between {stretch[0]:g} s and {stretch[1]:g} s"
         raise BadInput(f"no face was found in {run.source}{times}", hint="take a clip that shows a face from the front")
-    portrait = cut_window(persona.image, head_window(persona.face))
+    portrait = np.zeros((CELL_PX, CELL_PX, 3), np.uint8)  # a trained model has none
+    if persona.views:
+        portrait = cut_window(persona.image, head_window(persona.face))
     return Scouted(persona.name, portrait, choose(moments, count), len(moments))
 
 

@@ -54,6 +54,7 @@ class Mesh:
     """Swapper for portraits; the finder must give a mesh."""
 
     drawn: ClassVar[bool] = True
+    wears_model: ClassVar[bool] = False
 
     shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05)
     light: float = setting(1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05)

@@ -18,6 +18,7 @@ from live.parts import EndOfSource
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from tests.clips import write_clip
 from tests.doubles import NumberedCamera
+from tests.trained_nets import make_trained, tint
 
 STEP = CELL_PX + GAP_PX
 
@@ -67,6 +68,17 @@ def test_both_rows_differ_in_the_face_and_are_alike_around_it(sample_sheet):
 def test_each_column_is_another_moment(sample_sheet):
     wearers = [cell(sample_sheet, 0, column) for column in (1, 2, 3)]
     assert all(np.abs(one - other).mean() > 1 for one, other in pairwise(wearers))
+
+
+def test_the_sheet_of_a_trained_model_has_no_portrait(tmp_path):
+    head = cv2.resize(cv2.imread(str(SAMPLE_PORTRAITS / "joel.jpg")), (320, 320), interpolation=cv2.INTER_AREA)
+    write_clip(tmp_path / "clip.mp4", [head] * 3)
+    make_trained(tmp_path / "anna", tint)
+    done = bench("look", "clip.mp4", "anna", "--set", "swappers.trained.engine=onnx_runtime:cpu:fp32", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    sheet = cv2.imread(str(tmp_path / "look.png"))
+    assert cell(sheet, 0, 0).max() == 0
+    assert np.abs(cell(sheet, 1, 1) - cell(sheet, 0, 1)).max() > 20
 
 
 def test_a_still_clip_shorter_than_the_sheet_gives_a_column_a_frame(tmp_path):

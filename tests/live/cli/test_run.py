@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from live.personas import SAMPLE_PORTRAITS
+from tests.trained_nets import make_trained, tint
 
 
 def doppelcam(*args, cwd):
@@ -44,6 +45,26 @@ def test_the_main_job_on_the_sample(tmp_path, tmp_path_factory, monkeypatch):
         assert sum(1 for _ in video.decode(video=0)) == 300
 
 
+def test_a_trained_model_is_worn(tmp_path):
+    make_trained(tmp_path / "anna", tint)
+    done = doppelcam(
+        "run", "--source", "sample", "--face", "anna", "--sink", "out.mp4", "--fast", "--report", "report.json",
+        "--set", "swappers.trained.colour=off", "--engine", "onnx_runtime:cpu:fp32", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["anna", "out.mp4", "report.json"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["frames"]["live"] >= 255 and report["errors"] == {}
+    assert set(report["engines"]) == {"face_detector", "face_mesh", "iris", "occlusion", "anna"}
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        frames = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+    assert len(frames) == 300
+    with av.open(str(SAMPLE_PORTRAITS.parent / "camera.mp4")) as video:
+        bare = next(video.decode(video=0)).to_ndarray(format="bgr24")
+    redder = frames[0][..., 2].astype(int) - frames[0][..., 0] - bare[..., 2] + bare[..., 0] > 20
+    assert 0.02 < redder.mean() < 0.12
+
+
 def test_a_fallback_must_be_asked_for_and_is_told_loudly(tmp_path):
     args = ["run", "--source", "sample", "--face", "sample", "--sink", "null", "--fast", "--seconds", "1"]
     args += ["--engine", "onnx_runtime:directml"]
@@ -66,6 +87,10 @@ BAD = {
     "no face": (["--face", "flat.png", "--sink", "out.mp4"], "no face was found in flat.png"),
     "two faces": (["--face", "group.jpg", "--sink", "out.mp4"], "which one?"),
     "no third face": (["--face", "group.jpg#3", "--sink", "out.mp4"], "has no face #3"),
+    "no trained face": (["--face", "model", "--sink", "null"], "no trained face to wear"),
+    "a wrong card": (["--face", "wrong", "--sink", "out.mp4"], "the fact 'size' must be a whole number"),
+    "a model for mesh": (["--face", "wrong", "--sink", "null", "--set", "swapper=mesh"], "'mesh' wears pictures"),
+    "a picture for trained": (["--sink", "null", "--set", "swapper=trained"], "wears trained models"),
     "no folder": (["--sink", "gone/out.mp4"], "does not exist"),
     "unknown sink": (["--sink", "out.avi"], "is no sink"),
     "no sink": ([], "where shall the picture go?"),
@@ -87,6 +112,10 @@ def folder(tmp_path_factory):
     (folder / "text.mp4").write_text("this is no video")
     (folder / "text.jpg").write_text("this is no picture")
     cv2.imwrite(str(folder / "flat.png"), np.full((200, 200, 3), 128, np.uint8))
+    make_trained(folder / "model", kind="detector")
+    make_trained(folder / "wrong", size=16)
+    card = folder / "wrong" / "card.json"
+    card.write_text(card.read_text().replace('"size": 16', '"size": 0'))
     pair = [cv2.imread(str(SAMPLE_PORTRAITS / f"{name}.jpg")) for name in ("joel", "nia")]
     cv2.imwrite(str(folder / "group.jpg"), np.hstack(pair))
     return folder

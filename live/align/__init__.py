@@ -1,5 +1,7 @@
 """Mesh points -> the other descriptions of a face: five points, pose, rim, the square crop that a net looks at.
 
+Beside it, 68 points (landmarks.py) and the very crops that nets of other programs were trained on (crops.py).
+
 Index lists are of MediaPipe's 468-point face mesh (Apache-2.0); right and left are the person's own.
 """
 
@@ -88,6 +90,35 @@ def square(centre: Floats, side_px: float, angle: float, size: int) -> Floats:
 def cut(image: Image, matrix: Floats, size: int) -> Image:
     """The square crop u8 [size, size, 3]; black outside the picture."""
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def cut_fine(
+    image: Image, matrix: Floats, size: int, how: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_REPLICATE
+) -> Image:
+    """The crop u8 [size, size, 3] without sparkle: a face much larger than the crop is averaged down first.
+
+    `how` and `border` are OpenCV's: how pixels are mixed, and what lies outside the picture.
+    """
+    coarse = int(1 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
+    x = y = 0
+    if coarse > 1:
+        corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32) - matrix[:, 2]
+        corners = corners @ np.linalg.inv(matrix[:, :2]).T
+        # A margin, since the crop's outermost pixels are mixed of their neighbours too.
+        x, y = np.floor(corners.min(0)).astype(int) - coarse
+        right, bottom = np.ceil(corners.max(0)).astype(int) + 2 * coarse
+        x, y = max(0, x), max(0, y)
+        wide = (min(right, image.shape[1]) - x) // coarse
+        tall = (min(bottom, image.shape[0]) - y) // coarse
+        if wide < 2 or tall < 2:
+            return np.zeros((size, size, 3), np.uint8)
+        part = image[y : y + tall * coarse, x : x + wide * coarse]
+        image = cv2.resize(part, (wide, tall), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        matrix = matrix.copy()
+        # A pixel of the smaller picture has its centre amid `coarse` of the larger ones.
+        matrix[:, 2] += matrix[:, :2] @ (x + (coarse - 1) / 2, y + (coarse - 1) / 2)
+        matrix[:, :2] *= coarse
+    return cv2.warpAffine(image, matrix, (size, size), flags=how, borderMode=border)  # type: ignore[return-value]
 
 
 def back(points: Floats, matrix: Floats) -> Floats:

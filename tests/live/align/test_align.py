@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from live.align import (
     back,
     crop_around,
     cut,
+    cut_fine,
     face_from_mesh,
     five_points,
     pose_of,
@@ -136,6 +138,27 @@ def test_cut_takes_the_square_and_is_black_outside():
     crop = cut(image, square(np.array([34.5, 14.5], np.float32), 10, 0, 10), 10)
     assert crop.shape == (10, 10, 3) and (crop == (1, 2, 3)).all()
     assert (cut(image, square(np.array([500, 500], np.float32), 10, 0, 10), 10) == 0).all()
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_a_fine_cut_shows_the_same_place_as_a_plain_one(portrait, factor):
+    image = cv2.GaussianBlur(portrait.image, (0, 0), 6)
+    size = int(192 / factor)
+    matrix = crop_around(portrait.face.mesh, size, 1.35)
+    difference = cut_fine(image, matrix, size).astype(int) - cut(image, matrix, size)
+    middle = slice(size // 8, -size // 8)  # outside the picture the plain one is black
+    assert np.abs(difference[middle, middle]).mean() < 2.0
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+def test_a_fine_cut_has_no_seam_at_its_edges_and_what_is_asked_for_outside(factor):
+    image = np.full((300, 300, 3), 200, np.uint8)
+    for x in range(50, 53):
+        inside = np.array([[1 / factor, 0, -x / factor], [0, 1 / factor, -50 / factor]], np.float32)
+        assert cut_fine(image, inside, 150 // factor, border=cv2.BORDER_CONSTANT).min() == 200
+    beyond = np.array([[1 / factor, 0, 20], [0, 1 / factor, 0]], np.float32)
+    assert cut_fine(image, beyond, 40, border=cv2.BORDER_CONSTANT)[:, :18].max() == 0
+    assert cut_fine(image, beyond, 40)[: 300 // factor].min() == 200
 
 
 def edges():
