@@ -207,7 +207,7 @@ class Graph:
         """A constant; floats are stored as float32. A kernel is stored once, however often the net uses it."""
         array = np.ascontiguousarray(array)
         array = array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
-        mark = (hashlib.sha256(array).digest(), array.dtype.str, array.shape)
+        mark = (hashlib.sha256(array.data).digest(), array.dtype.str, array.shape)
         if mark in self._kernels:
             return self._kernels[mark]
         value = Value(f"w{len(self._weights)}", array.shape)

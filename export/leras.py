@@ -128,15 +128,6 @@ class Net:
             x = self._up(part, f"upscalem{k}", x)
         return self.graph.unary("Sigmoid", self._conv(part, "out_convm", x))
 
-    def blend(self, new: Value, own: Value, morph: Value) -> Value:
-        """The first floor(channels * morph) channels of `new`, the others of `own`: slices whose sizes never change."""
-        channels = new.shape[1]
-        index = self.graph.weight(np.arange(channels, dtype=np.float32).reshape(1, channels, 1, 1))
-        with self.graph.exact():  # half precision would count some channels wrongly
-            many = self.graph.unary("Floor", self.graph.scale(morph, channels))
-            chosen = self.graph.node("Less", [index, many], index.shape)
-        return self.graph.node("Where", [chosen, new, own], new.shape)
-
     # ---- blocks
 
     @property
@@ -173,6 +164,16 @@ class Net:
             mean = graph.node("ReduceMean", [graph.multiply(flat, flat)], (1, 1), axes=[1], keepdims=1)
             root = graph.unary("Sqrt", graph.scale(mean, 1, 1e-6))
             return graph.multiply(flat, graph.unary("Reciprocal", root))
+
+
+def blend(graph: Graph, new: Value, own: Value, morph: Value) -> Value:
+    """AMP's mixture: the first floor(channels * morph) channels of `new`, the others of `own`; sizes stay static."""
+    channels = new.shape[1]
+    index = graph.weight(np.arange(channels, dtype=np.float32).reshape(1, channels, 1, 1))
+    with graph.exact():  # half precision would count some channels wrongly
+        many = graph.unary("Floor", graph.scale(morph, channels))
+        chosen = graph.node("Less", [index, many], index.shape)
+    return graph.node("Where", [chosen, new, own], new.shape)
 
 
 def inter_size(part: Part, channels: int) -> int:

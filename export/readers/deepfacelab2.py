@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, get_args
 from engines.errors import BadInput, ModelError
 from export.deepfacelab_notes import Notes, read_notes
 from export.graph import Graph, Shapes, Value
-from export.leras import Net, Order, Part, inter_size
+from export.leras import Net, Order, Part, blend, inter_size
 from export.trained import Trained, check_options
 
 Archi = Literal["df", "liae", "amp"]
@@ -136,7 +136,7 @@ class _Model:
         else:
             code = net.dense(encoder, "dense1", code)
             own = net.inter(second, code, self.channels)
-            code = net.blend(net.inter(first, code, self.channels), own, graph.input("morph", (1,)))
+            code = blend(graph, net.inter(first, code, self.channels), own, graph.input("morph", (1,)))
         return {
             "image": net.image(decoder, code),
             "face_mask": net.mask(own_decoder, own),
