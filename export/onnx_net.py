@@ -168,7 +168,7 @@ class OnnxNet:
                     )
 
     def _join_blend(self, last: Any) -> None:
-        """AMP's Concat of two Slices that end where morph says: if it gives what `blend` does, with its static sizes."""
+        """AMP's Concat of two Slices that end where morph says: if it gives what `blend` gives, in static sizes."""
         slices = [self._makers[name] for name in last.input if name in self._makers]
         if last.op_type != "Concat" or self._morph is None or [node.op_type for node in slices] != ["Slice", "Slice"]:
             return

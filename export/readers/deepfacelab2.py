@@ -189,13 +189,12 @@ def _read(stem: Path, kind: str, notes: Notes, options: Mapping[str, str]) -> _M
             f"{stem.parent}: this Quick96 was begun before June 2020, with a net that is not supported",
             hint="train it anew, which takes hours: that is what Quick96 is for",
         )
-    seen = {"d": "out_conv1/weight:0" in decoder, "t": "down2/conv1/weight:0" in parts["encoder"]}
-    for letter, there in seen.items():
-        if there != (letter in letters):
+    for letter, part, tensor in (("d", decoder, "out_conv1/weight:0"), ("t", parts["encoder"], "down2/conv1/weight:0")):
+        if (tensor in part) != (letter in letters):
+            holds, has = ("holds no", "has") if letter in letters else ("holds", "has no place for")
             raise ModelError(
-                f"{stem.name} is said to be {_title(archi, letters)}, but its tensors are those of an architecture "
-                f"{'with' if there else 'without'} the letter {letter}",
-                hint="files of two models are mixed up here, or archi= does not fit",
+                f"{part.path} {holds} {tensor}, which {_title(archi, letters)} {has}",
+                hint="files of two models are mixed up here, or the archi that is noted or given does not fit",
             )
     return _Model(archi, letters, parts, order)  # type: ignore[arg-type]  # checked above
 
