@@ -47,6 +47,8 @@ class OnnxNet:
         self._makers: dict[str, Any] = {}  # nodes by the name of their output
         for node in graph.node:
             if node.op_type == "Constant":
+                if [attribute.name for attribute in node.attribute] != ["value"]:
+                    raise ModelError(f"its constant {node.output[0]!r} is no tensor")
                 self._constants[node.output[0]] = _numbers(node.attribute[0].t)
             else:
                 self._makers[node.output[0]] = node
@@ -95,7 +97,7 @@ class OnnxNet:
             return blend(graph, new, own, morph)
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         names = list(node.input)
-        if kind == "ReduceMean" and len(names) > 1:  # since opset 18
+        if kind == "ReduceMean" and len(names) > 1:  # opset 18 moved them
             attributes["axes"] = self._constants[names.pop()].tolist()
         # The squares of a large map, and what comes of them, do not fit into half precision.
         squares = kind == "Mul" and len(set(names)) == 1
@@ -201,8 +203,10 @@ class OnnxNet:
     def _planes(self, output: str) -> str:
         """The name of the planes [1, c, h, w] that an output [1, h, w, c] was made of, or can be made into."""
         node, shape = self._makers.get(output), self._shape(output)
-        if node is None or shape is None or len(shape) != 4:
-            raise ModelError(f"its output {output!r} is no picture")
+        if node is None or (shape is not None and len(shape) != 4):
+            raise ModelError(f"its output {output!r} is no picture that the net makes")
+        if shape is None:
+            raise ModelError(f"the size of its output {output!r} depends on the input; static shapes are needed")
         planes = (1, shape[3], shape[1], shape[2])
         moved = _perm(node) == [0, 2, 3, 1] or (node.op_type == "Reshape" and shape[3] == 1)
         if moved and self._shape(node.input[0]) == planes:

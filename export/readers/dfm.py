@@ -42,9 +42,9 @@ class Dfm:
         if len(files) != 1:
             raise BadInput(f"{folder} holds {len(files)} .dfm files", hint="give the file itself")
         [path] = files
-        checked = inspect(path)
-        size = _size(path, checked)
         try:
+            checked = inspect(path)
+            size = _size(checked)
             net = OnnxNet(_tree(path, checked), size)
             image = _build(net, Shapes())["image"]
         except ModelError as error:
@@ -87,21 +87,21 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in paths if path.suffix.lower() == ".dfm"]
 
 
-def _size(path: Path, checked: OnnxFile) -> int:
+def _size(checked: OnnxFile) -> int:
     """R of `in_face` [n, R, R, 3]. Raises ModelError: another signature, or operators that no .dfm has."""
     shapes = [port.shape or () for port in checked.inputs]
     floats = all(port.dtype == "float32" for port in (*checked.inputs, *checked.outputs))
     match shapes[0]:
         case (None | 1, int(size), int(width), 3) if size == width and shapes[1:] in ([], [(1,)]) and floats:
             if len(checked.outputs) != len(_OUTPUTS):
-                raise ModelError(f"{path} has {len(checked.outputs)} outputs; expected is {_SIGNATURE}")
+                raise ModelError(f"it has {len(checked.outputs)} outputs; expected is {_SIGNATURE}")
         case _:
             found = ", ".join(f"{port.name} {list(port.shape or ())} {port.dtype}" for port in checked.inputs)
-            raise ModelError(f"{path} takes {found}; expected is {_SIGNATURE}")
+            raise ModelError(f"it takes {found}; expected is {_SIGNATURE}")
     strange = sorted({*checked.operators} - OPERATORS) + [name for name in checked.domains if name != "ai.onnx"]
     if strange or checked.opset not in OPSETS:
         raise ModelError(
-            f"{path} uses {strange[0] if strange else f'opset {checked.opset}'}, which no .dfm of DeepFaceLab does",
+            f"it uses {strange[0] if strange else f'opset {checked.opset}'}, which no .dfm of DeepFaceLab does",
             hint="export it anew with DeepFaceLab (6 export as dfm)",
         )
     return size
@@ -111,7 +111,7 @@ def _tree(path: Path, checked: OnnxFile) -> Any:
     """The file as it was checked; where its batch is open, batch 1, which is then loaded and run in quarantine too."""
     data = read_plain(path, MAX_FILE)
     if hashlib.sha256(data).hexdigest() != checked.sha256:
-        raise ModelError(f"{path} changed while it was looked at")
+        raise ModelError("it changed while it was looked at")
     tree = onnx.load_model_from_string(data)
     del data
     if not all(port.static for port in checked.inputs):
@@ -122,8 +122,5 @@ def _tree(path: Path, checked: OnnxFile) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             fixed = Path(folder) / path.name
             fixed.write_bytes(tree.SerializeToString())
-            try:
-                inspect(fixed)
-            except ModelError as error:
-                raise ModelError(error.message.replace(str(fixed), str(path)), hint=error.hint) from error
+            inspect(fixed)
     return tree
