@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -41,6 +42,7 @@ class Graph:
         self.fused = fused
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
+        self._kernels: dict[tuple[bytes, str, tuple[int, ...]], Value] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._flip = False
         self._exact = False
@@ -218,12 +220,17 @@ class Graph:
         return Value(name, shape)
 
     def weight(self, array: Numbers | np.float32) -> Value:
-        """A constant; floats are stored as float32."""
+        """A constant; floats are stored as float32. A kernel is stored once, however often the net uses it."""
         array = np.ascontiguousarray(array)
-        array = array.astype(np.float32) if array.dtype.kind == "f" else array
-        name = f"w{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(array, name))
-        return Value(name, array.shape)
+        array = array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+        mark = (hashlib.sha256(array.data).digest(), array.dtype.str, array.shape)
+        if mark in self._kernels:
+            return self._kernels[mark]
+        value = Value(f"w{len(self._weights)}", array.shape)
+        self._weights.append(numpy_helper.from_array(array, value.name))
+        if array.ndim > 1:  # what is small may stay apart: quantisers want a bias for each layer
+            self._kernels[mark] = value
+        return value
 
     def exact(self) -> _Island:
         """`with graph.exact():` what is added inside stays fp32 in every precision (a square mean of a large map)."""

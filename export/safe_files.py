@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ MAX_FILE = 4 << 30  # bytes; a checkpoint of both sides with its optimizer
 MAX_ARRAY = 1 << 30  # bytes of one tensor
 MAX_TEXT = 64 << 20  # bytes of a JSON text
 _DEEPEST = 200
+_PACKED = 200  # times that numbers get smaller by packing them, at most; more is a bomb
 
 # ---- pickles: DeepFaceLab's .npy and .dat
 
@@ -53,39 +55,50 @@ class _Unpickler(pickle.Unpickler):
                 f"it wants to run {module}.{name}, which no checkpoint needs",
                 hint="do not use this file: it was made to run a program on your machine",
             )
-        return found
+        # Not the function itself: a pickle can set attributes, and those would stay.
+        return (lambda *arguments: found(*arguments)) if callable(found) else found
 
     def persistent_load(self, pid: object) -> Any:
         raise ModelError(f"it refers to something outside of the file ({str(pid)[:60]})")
 
 
+class _Dtype:
+    """numpy.dtype as pickles call it: of plain numbers or text; of its state nothing but the byte order is taken."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        self.dtype: np.dtype[Any] = np.dtype(str(code))
+        if self.dtype.kind not in "biufUS":
+            raise ModelError(f"it holds values of type {self.dtype}, which no checkpoint has")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
 def _reconstruct(kind: object, shape: object, typecode: object) -> Numbers:  # noqa: ARG001
     """numpy's own takes a shape, and would make room for it; pickles of arrays always give (0,) here."""
-    if kind is not np.ndarray or shape != (0,):
+    if kind != _NDARRAY or shape != (0,):
         raise ModelError("it holds an array that numpy did not write")
     return np.ndarray.__new__(_Array, (0,), np.uint8)
 
 
 class _Array(np.ndarray):
-    """Takes its state only if it is that of numbers of a sane size."""
+    """Takes its state only if it is that of numbers of a sane size, and all of them are there."""
 
     def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, _, raw = state
-        size = prod(int(n) for n in shape) * dtype.itemsize if all(int(n) >= 0 for n in shape) else -1
-        if dtype.kind not in "biufUS" or not isinstance(raw, bytes | bytearray | str) or not 0 <= size <= MAX_ARRAY:
-            raise ModelError(f"it holds an array of {dtype} {shape}, which no checkpoint has")
-        super().__setstate__(state)
+        version, shape, kind, fortran, raw = state
+        sizes = tuple(int(n) for n in shape)
+        if not isinstance(kind, _Dtype) or not isinstance(raw, bytes) or any(n < 0 for n in sizes):
+            raise ModelError("it holds an array that numpy did not write")
+        size = prod(sizes) * kind.dtype.itemsize
+        if size != len(raw) or size > MAX_ARRAY:
+            raise ModelError(f"it holds an array of {kind.dtype} {list(sizes)} in {megabytes(len(raw))}")
+        held: Any = (version, sizes, kind.dtype, bool(fortran), raw)
+        super().__setstate__(held)
 
 
-def _dtype(code: object, *rest: object) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = np.dtype(str(code), *rest)  # type: ignore[call-overload]
-    if dtype.kind not in "biufUS":
-        raise ModelError(f"it holds values of type {dtype}, which no checkpoint has")
-    return dtype
-
-
-def _scalar(dtype: np.dtype[Any], raw: bytes = b"") -> Any:
-    return np.frombuffer(raw, dtype, 1)[0]
+def _scalar(kind: _Dtype, raw: bytes = b"") -> Any:
+    return np.frombuffer(raw, kind.dtype, 1)[0]
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -95,11 +108,12 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-_ALLOWED = {
+_NDARRAY = "numpy.ndarray"  # stands for the class, which a pickle could call
+_ALLOWED: dict[tuple[str, str], Callable[..., Any] | str] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): _dtype,
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
 }
 
@@ -119,6 +133,9 @@ def open_h5(source: Path | bytes) -> Iterator[h5py.File]:
             with h5py.File(io.BytesIO(source), "r") as file:
                 _demand_local(file, name)
                 yield file
+    except ModelError as error:
+        named = error.message if name in error.message else f"{name}: {error.message}"
+        raise ModelError(named, hint=error.hint) from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{name} is no readable HDF5 file: {str(error).splitlines()[0]}") from error
 
@@ -126,9 +143,11 @@ def open_h5(source: Path | bytes) -> Iterator[h5py.File]:
 def read_array(dataset: h5py.Dataset) -> Numbers:
     """The numbers of a dataset, as they are stored. Raises ModelError."""
     if not isinstance(dataset, h5py.Dataset):
-        raise ModelError(f"{dataset.name} in {dataset.file.filename} is a group; numbers are expected")
-    if dataset.dtype.kind not in "biuf" or dataset.nbytes > MAX_ARRAY:
-        raise ModelError(f"{dataset.name} in {dataset.file.filename} is {dataset.dtype}{list(dataset.shape)}")
+        raise ModelError(f"{dataset.name} is a group; numbers are expected")
+    if dataset.dtype.kind not in "biuf":
+        raise ModelError(f"{dataset.name} is {dataset.dtype}; numbers are expected")
+    if dataset.nbytes > min(MAX_ARRAY, _PACKED * max(dataset.id.get_storage_size(), 1 << 16)):
+        raise ModelError(f"{dataset.name} unpacks to {megabytes(dataset.nbytes)}, which no checkpoint does")
     return np.asarray(dataset[()])
 
 
@@ -169,7 +188,7 @@ def read_zip(path: Path, *names: str) -> dict[str, bytes]:
             infos = archive.infolist()
             for info in infos:
                 parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-                if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[:1]:
+                if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in info.filename:
                     raise ModelError(f"{path} holds {info.filename!r}, which points out of the archive")
             if len({info.filename for info in infos}) != len(infos):
                 raise ModelError(f"{path} holds a name twice")
@@ -179,12 +198,12 @@ def read_zip(path: Path, *names: str) -> dict[str, bytes]:
                     raise ModelError(f"{path} holds no {name}")
                 info = archive.getinfo(name)
                 limit = MAX_TEXT if name.endswith(".json") else MAX_FILE
-                if info.file_size > min(limit, 200 * max(info.compress_size, 1 << 16)):
+                if info.file_size > min(limit, _PACKED * max(info.compress_size, 1 << 16)):
                     raise ModelError(f"{path}: {name} unpacks to {megabytes(info.file_size)}, which no checkpoint does")
                 with archive.open(info) as member:
                     held[name] = member.read(info.file_size + 1)
                 if len(held[name]) != info.file_size:
                     raise ModelError(f"{path}: {name} is not as long as the archive says")
             return held
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is no readable zip: {error}") from error
