@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tarfile
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,9 @@ from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.trace import Trace
 from tests.gpu_doubles import GpuDoubles
 from tests.model_server import WHY_NOT, ModelServer, installed
+
+# Checkpoints of the original programs with random weights, and their outputs.
+REFERENCE = Path(__file__).parent / "export" / "reference"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,3 +87,17 @@ def serve(tmp_path_factory):
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """reference("dfl1_h64") is the folder of that model; it is shared, so copy it before changing anything."""
+
+    @cache
+    def unpack(name):
+        folder = tmp_path_factory.mktemp("reference")
+        with tarfile.open(REFERENCE / f"{name}.tar.xz", "r:xz") as archive:
+            archive.extractall(folder, filter="data")
+        return folder / name
+
+    return unpack
