@@ -380,5 +380,5 @@ def test_weights_of_another_place_are_told(copy):
     with zipfile.ZipFile(folder / "original.keras", "w") as archive:
         for name, data in {**held, "config.json": json.dumps(description)}.items():
             archive.writestr(name, data)
-    with pytest.raises(ModelError, match=r"original\.keras: layer encoder/conv_4_0_conv2d \(Conv2D\)"):
+    with pytest.raises(ModelError, match=r"original\.keras: .*layer encoder/conv_4_0_conv2d \(Conv2D\)"):
         read(folder)
