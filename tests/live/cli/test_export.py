@@ -16,8 +16,8 @@ from engines.runtimes._trt_graph import fit
 # The models that the whole chain is tried with; one of each kind more with `pytest -m long`.
 CHAIN = ["saehd_liae_ud"]
 MORE = [
-    "fakeapp", "dfl1_sae_df", "fs3_dfaker", "dfl1_h64", "dfl1_h128", "dfl1_df", "dfl1_liaef128", "dfl1_sae_liae_nomask", "dfl1_saehd_df",
-    "saehd_df_udt", "amp", "fs1_original", "fs2_villain", "fs3_iae",
+    "fakeapp", "dfl1_h64", "dfl1_h128", "dfl1_df", "dfl1_liaef128", "dfl1_sae_df", "dfl1_sae_liae_nomask",
+    "dfl1_saehd_df", "saehd_df_udt", "amp", "fs1_original", "fs2_villain", "fs3_dfaker", "fs3_iae",
 ]  # fmt: skip
 
 
