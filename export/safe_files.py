@@ -134,8 +134,9 @@ def open_h5(source: Path | bytes) -> Iterator[h5py.File]:
                 _demand_local(file, name)
                 yield file
     except ModelError as error:
-        named = error.message if name in error.message else f"{name}: {error.message}"
-        raise ModelError(named, hint=error.hint) from error
+        if isinstance(source, bytes) or name in error.message:  # who opens what is inside knows what it is called
+            raise
+        raise ModelError(f"{name}: {error.message}", hint=error.hint) from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{name} is no readable HDF5 file: {str(error).splitlines()[0]}") from error
 
