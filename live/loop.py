@@ -1,8 +1,8 @@
 """START HERE: the threads, the hand-overs between them, and the steps of a frame in order.
 
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
-    engine thread    take the newest, find, follow         at most `in_flight` frames are inside
-                     swap, where a net does it
+    engine thread    take the newest, find, follow         as late as it can without making others wait (pace.py)
+    swap thread      swap, where a net does it
     pixels thread    swap, where it is drawn; blend        from here on the picture is read-only
                      then the guard decides
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
@@ -15,7 +15,8 @@ waits at those places instead, so that every frame that goes in comes out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
+from live.pace import Pace
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
@@ -41,7 +43,7 @@ _CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, lookin
 class LoopSettings:
     """How the loop itself behaves."""
 
-    in_flight: int = setting(2, "frames inside at the same time", low=1, high=8)
+    in_flight: int = setting(3, "frames inside at the same time, at most one a thread", low=1, high=3)
     stall_ms: float = setting(
         500, "without a new picture for so long, the cover is shown", low=100, high=5000, step=100
     )
@@ -78,8 +80,11 @@ class Loop:
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
         self._clock = clock
-        self._entrance: Mailbox[Frame] = Mailbox(credits=settings.in_flight)
-        self._swapped: Mailbox[Frame] = Mailbox()
+        self._threads = ["engine", "pixels"] if parts.swapper.drawn else ["engine", "swap", "pixels"]
+        self._pace = Pace(len(self._threads))
+        self._entrance: Mailbox[Frame] = Mailbox(credits=min(settings.in_flight, len(self._threads)))
+        self._found: Mailbox[Frame] = Mailbox()
+        self._swapped: Mailbox[Frame] = self._found if parts.swapper.drawn else Mailbox()
         self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
         self._go = threading.Event()
         self._stopping = threading.Event()
@@ -101,22 +106,25 @@ class Loop:
         """
         camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
         engine = self._stage(
-            "engine", self._open_engine, self._engine_step, self._close_engine,
-            self._entrance, self._swapped, self._worn,
+            "engine", self._open_engine, self._engine_step, self.parts.finder.close,
+            self._entrance, self._found, self._worn,
         )  # fmt: skip
+        swap = self._stage(
+            "swap", self._open_swapper, self._swap_step, self.parts.swapper.close, self._found, self._swapped
+        )
         pixels = self._stage(
             "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._outlets.boxes
         )
-        stages = [camera, engine, pixels]
+        stages = [camera, engine, pixels] if self.parts.swapper.drawn else [camera, engine, swap, pixels]
         try:
             start_all(stages)
             assert self._format is not None, "an opened source has a format"
             self.guard.open(self._format, self.ledger)
             self.ledger.period_ms = 1000 / self._format.fps
             sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
-            stages += sinks
+            workers, stages = stages, [*stages, *sinks]
             start_all(sinks)
-            self._watch(stages, sinks, seconds, status)
+            self._watch(workers, sinks, seconds, status)
         finally:
             self.stop()
             self._finish(stages)
@@ -148,7 +156,7 @@ class Loop:
 
     def _watch(
         self,
-        stages: list[Stage],
+        workers: list[Stage],
         sinks: list[Stage],
         seconds: float | None,
         status: Callable[[], None] | None,
@@ -159,7 +167,7 @@ class Loop:
             self._deliver(self.guard.stand_in(STARTING))
         self._go.set()
         while not self._stopping.wait(_TICK_S):
-            if any(not stage.alive for stage in stages[:3]) or not any(stage.alive for stage in sinks):
+            if any(not stage.alive for stage in workers) or not any(stage.alive for stage in sinks):
                 return
             now = self._clock()
             if end_ns is not None and now >= end_ns:
@@ -198,8 +206,10 @@ class Loop:
         frame = self._admit(captured)
         if self.lossless:
             self._entrance.hand(frame)
-        elif self._entrance.post(frame):
-            self.ledger.count("dropped_entrance")
+        else:
+            self._pace.arrived(self._clock())
+            if self._entrance.post(frame):
+                self.ledger.count("dropped_entrance")
 
     def _admit(self, captured: Captured) -> Frame:
         """Number and size the picture: the sinks were opened for one size, whatever the camera does later."""
@@ -218,38 +228,46 @@ class Loop:
         if self._persona is None:  # opened for the first time
             self._persona = self.parts.persona(self.parts.finder)
             self._worn.post(self._persona)
-        if not self.parts.swapper.drawn:
-            self._open_swapper(self._persona)
-
-    def _open_swapper(self, persona: Persona) -> None:
-        self.parts.swapper.open()
-        self.parts.swapper.wear(persona)
-        self._note_engines(self.parts.swapper)
 
     def _note_engines(self, part: Finder | Swapper) -> None:
         for engine in getattr(part, "engines", ()):
             self.ledger.engine(engine.model, str(engine.variant), engine.fallback)
 
-    def _close_engine(self) -> None:
-        if not self.parts.swapper.drawn:
-            self.parts.swapper.close()
-        self.parts.finder.close()
-
     def _engine_step(self) -> None:
-        frame = self._entrance.take()
+        frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
         assert frame is not None, "take without a time limit gives a frame"
         frame.trace.stamp("taken", self._clock())
-        lost = self._try(frame, "the swap failed", self._find)
-        self._swapped.hand(frame)
+        with self._working("engine"):
+            lost = self._try(frame, "the swap failed", self._find)
+        self._found.hand(frame)
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self._close_engine, self._open_engine)
+            self._find_again(_ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
+
+    def _hold_s(self) -> float:
+        return self._pace.hold_ns(self._clock()) / 1e9
 
     def _find(self, frame: Frame) -> None:
         found = self.parts.finder.find(frame.image, self.tracks.faces)
         frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
         frame.trace.stamp("found", self._clock())
-        if not self.parts.swapper.drawn:
-            self._swap(frame)
+
+    # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
+
+    def _open_swapper(self) -> None:
+        persona = self._persona or self._worn.take()
+        assert persona is not None, "take without a time limit gives a persona"
+        self.parts.swapper.open()
+        self.parts.swapper.wear(persona)
+        self._note_engines(self.parts.swapper)
+
+    def _swap_step(self) -> None:
+        frame = self._found.take()
+        assert frame is not None, "take without a time limit gives a frame"
+        with self._working("swap"):
+            lost = self._try(frame, "the swap failed", self._swap)
+        self._swapped.hand(frame)
+        if lost is not None:
+            self._find_again(_ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
 
     def _swap(self, frame: Frame) -> None:
         frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
@@ -260,9 +278,7 @@ class Loop:
     def _open_pixels(self) -> None:
         self.parts.blender.open()
         if self.parts.swapper.drawn:
-            persona = self._persona or self._worn.take()
-            assert persona is not None, "take without a time limit gives a persona"
-            self._open_swapper(persona)
+            self._open_swapper()
 
     def _close_pixels(self) -> None:
         if self.parts.swapper.drawn:
@@ -272,10 +288,11 @@ class Loop:
     def _pixels_step(self) -> None:
         frame = self._swapped.take()
         assert frame is not None, "take without a time limit gives a frame"
-        lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
-        lost = self._try(frame, "the blend failed", self._blend) or lost
-        self._position_s = frame.position_s
-        shown = self.guard.judge(frame)
+        with self._working("pixels"):
+            lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
+            lost = self._try(frame, "the blend failed", self._blend) or lost
+            self._position_s = frame.position_s
+            shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
         self._deliver(shown)
         self._entrance.credit()
@@ -290,6 +307,18 @@ class Loop:
             frame.safe = True
         frame.trace.stamp("blended", self._clock())
         self._failures = 0
+
+    @contextmanager
+    def _working(self, thread: str) -> Iterator[None]:
+        """Tell the pace how long this thread works on its frame, and the engine thread when it may start anew."""
+        k = self._threads.index(thread)
+        self._pace.begin(k, self._clock())
+        try:
+            yield
+        finally:
+            self._pace.end(k, self._clock())
+            if k:
+                self._entrance.nudge()
 
     # ---- when something goes wrong
 

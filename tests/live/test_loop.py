@@ -244,8 +244,8 @@ def test_the_persona_is_put_on_once_on_the_engine_thread():
     assert threads == ["doppelcam-engine"]
 
 
-@pytest.mark.parametrize(("drawn", "thread"), [(False, "doppelcam-engine"), (True, "doppelcam-pixels")])
-def test_a_drawn_swap_lives_on_the_pixels_thread_and_one_by_a_net_on_the_engines(drawn, thread):
+@pytest.mark.parametrize(("drawn", "thread"), [(False, "doppelcam-swap"), (True, "doppelcam-pixels")])
+def test_a_drawn_swap_lives_on_the_pixels_thread_and_one_by_a_net_on_its_own(drawn, thread):
     seen = []
 
     class Swapper(GreenSwapper):
