@@ -31,6 +31,7 @@ from live.pace import Pace
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
+from live.spans import Spans
 from live.stage import Stage, errors_of, start_all
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
@@ -74,11 +75,13 @@ class Loop:
         *,
         lossless: bool = False,
         ledger: Ledger | None = None,
+        spans: Spans | None = None,
         clock: Clock = clock,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
+        self.spans = spans or Spans(on=False)
         self._clock = clock
         self._threads = ["engine", "pixels"] if parts.swapper.drawn else ["engine", "swap", "pixels"]
         self._pace = Pace(len(self._threads))
@@ -88,7 +91,7 @@ class Loop:
         self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
         self._go = threading.Event()
         self._stopping = threading.Event()
-        self._outlets = Outlets(parts.sinks, self.ledger, self._stopping, lossless=lossless)
+        self._outlets = Outlets(parts.sinks, self.ledger, self.spans, self._stopping, lossless=lossless)
         self._format: Format | None = None
         self._number = 0
         self._failures = 0
@@ -195,7 +198,8 @@ class Loop:
         if self._stopping.is_set():
             raise Closed
         try:
-            captured = self.parts.source.read()
+            with self.spans("read", self._number + 1):
+                captured = self.parts.source.read()
         except EndOfSource:
             raise Closed from None
         except SourceLost as error:
@@ -218,7 +222,7 @@ class Loop:
         if image.shape[:2] != (self._format.height, self._format.width):
             image = cv2.resize(image, (self._format.width, self._format.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         self._number += 1
-        return Frame(self._number, image, captured.position_s, Trace(captured.captured_ns))
+        return Frame(self._number, image, captured.position_s, Trace(captured.captured_ns, self._number))
 
     # ---- engine thread
 
@@ -247,8 +251,10 @@ class Loop:
         return self._pace.hold_ns(self._clock()) / 1e9
 
     def _find(self, frame: Frame) -> None:
-        found = self.parts.finder.find(frame.image, self.tracks.faces)
-        frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
+        with self.spans("find", frame.number):
+            found = self.parts.finder.find(frame.image, self.tracks.faces)
+        with self.spans("track", frame.number):
+            frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
         frame.trace.stamp("found", self._clock())
 
     # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
@@ -270,7 +276,8 @@ class Loop:
             self._find_again(_ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
 
     def _swap(self, frame: Frame) -> None:
-        frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
+        with self.spans("swap", frame.number):
+            frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
         frame.trace.stamp("swapped", self._clock())
 
     # ---- pixels thread
@@ -302,8 +309,9 @@ class Loop:
     def _blend(self, frame: Frame) -> None:
         pairs = list(zip(frame.faces, frame.patches, strict=True))
         if all(covers_face(face, patch, frame.image) for face, patch in pairs):
-            for face, patch in pairs:
-                self.parts.blender.blend(frame.image, face, patch)
+            with self.spans("blend", frame.number):
+                for face, patch in pairs:
+                    self.parts.blender.blend(frame.image, face, patch)
             frame.safe = True
         frame.trace.stamp("blended", self._clock())
         self._failures = 0

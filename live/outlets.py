@@ -10,6 +10,7 @@ from live.frame import Format, SafeFrame
 from live.mailbox import Closed, Mailbox
 from live.parts import Sink
 from live.reopen import reopen
+from live.spans import Spans
 from live.trace import Ledger
 
 _TRIES = 5
@@ -21,8 +22,11 @@ Outlet = tuple[str, Callable[[], None], Callable[[], None], Callable[[], None], 
 class Outlets:
     """Hands each safe frame to every sink. With `lossless` it waits for the slowest one, else the newest wins."""
 
-    def __init__(self, sinks: dict[str, Sink], ledger: Ledger, stopping: threading.Event, *, lossless: bool) -> None:
-        self._sinks, self._ledger, self._stopping, self._lossless = sinks, ledger, stopping, lossless
+    def __init__(
+        self, sinks: dict[str, Sink], ledger: Ledger, spans: Spans, stopping: threading.Event, *, lossless: bool
+    ) -> None:
+        self._sinks, self._ledger, self._spans = sinks, ledger, spans
+        self._stopping, self._lossless = stopping, lossless
         self._boxes: dict[str, Mailbox[SafeFrame]] = {name: Mailbox(credits=1) for name in sinks}
 
     @property
@@ -55,7 +59,8 @@ class Outlets:
             shown = box.take()
             assert shown is not None, "take without a time limit gives a frame"
             try:
-                sink.write(shown)
+                with self._spans("write", shown.trace.number if shown.trace else 0):
+                    sink.write(shown)
                 self._ledger.shown(name, shown.trace)
             except SinkLost as error:
                 self._ledger.error(error.message)

@@ -56,12 +56,13 @@ class Histogram:
 
 
 class Trace:
-    """When one frame passed each station, in clock nanoseconds."""
+    """When one frame, by its number, passed each station, in clock nanoseconds."""
 
-    __slots__ = ("stamps",)
+    __slots__ = ("number", "stamps")
 
-    def __init__(self, captured_ns: int) -> None:
+    def __init__(self, captured_ns: int, number: int = 0) -> None:
         self.stamps = {"captured": captured_ns}
+        self.number = number
 
     def stamp(self, station: str, now_ns: int) -> None:
         self.stamps[station] = now_ns
@@ -73,19 +74,28 @@ class Ledger:
     def __init__(self, clock: Clock = clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self.period_ms = 1000 / 30
+        self._sinks: dict[str, Counter[str]] = {}
+        self._engines: dict[str, dict[str, str]] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all figures so far, as a bench does when things have warmed up; frames that are inside count on."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
         self._counts: Counter[str] = Counter()
         self._covers: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._steps = {name: Histogram() for name in STEPS.values() if name != "show"}
-        self._ages: dict[str, Histogram] = {}
+        self._ages: dict[str, Histogram] = {sink: Histogram() for sink in self._sinks}
+        self._sinks = {sink: Counter() for sink in self._sinks}
         self._age = Histogram()
         self._late = 0
-        self._sinks: dict[str, Counter[str]] = {}
-        self._engines: dict[str, dict[str, str]] = {}
         self._began_ns: int | None = None
         self._first_live_ns: int | None = None
-        self._made_ns = clock()
-        self.period_ms = 1000 / 30
+        self._made_ns = self._clock()
         self._recent: list[tuple[int, float]] = []
 
     def count(self, what: str, n: int = 1) -> None:

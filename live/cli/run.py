@@ -41,6 +41,10 @@ def run(
     report: Annotated[
         Path | None, typer.Option(help="Write frames, drops, covers, ages and step times as JSON.")
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Write what each thread did when, as JSON for ui.perfetto.dev (newest half hour)."),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="No real time: every frame of a file, as fast as it goes.")
     ] = False,
@@ -50,14 +54,17 @@ def run(
     For example: [bold]doppelcam run --source sample --face sample --sink swapped.mp4[/]
     """
     from live.app import build, read_run
+    from live.spans import Spans, chrome_trace
 
     flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}
-    loop = build(read_run(profile, set_ or [], flags))
-    if report is not None:
-        check_target(report, "the report")
+    spans = Spans(on=trace is not None)
+    loop = build(read_run(profile, set_ or [], flags), spans)
+    for path, what in ((report, "the report"), (trace, "the trace")):
+        if path is not None:
+            check_target(path, what)
 
     interrupted: list[int] = []
 
@@ -80,6 +87,8 @@ def run(
     tree = loop.ledger.report()
     if report is not None:
         write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
+    if trace is not None:
+        write_whole(trace, json.dumps(chrome_trace(spans)).encode(), "the trace")
     sum_up(tree)
     if failure is not None:
         raise failure

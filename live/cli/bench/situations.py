@@ -31,8 +31,8 @@ _SLACK, _OVERHEAD_MS = 1.1, 4.0
 
 @dataclass(frozen=True)
 class Situation:
-    """What each step costs in ms. `jitter_ms`: the swap takes so much more or less, evenly spread, the finder a third of
-    that; `spike_ms`: what every twentieth swap takes more. `drawn`: the swap is drawn, on the pixels thread.
+    """What each step costs in ms. `jitter_ms`: the swap takes so much more or less, evenly spread, the finder a third
+    of that; `spike_ms`: what every twentieth swap takes more. `drawn`: the swap is drawn, on the pixels thread.
     """
 
     name: str

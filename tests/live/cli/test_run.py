@@ -103,6 +103,7 @@ BAD = {
     "wrong policy": (["--sink", "null", "--on-no-face", "pass"], "cover or hold or show"),
     "broken profile": (["--sink", "null", "--profile", "text.mp4"], "is not TOML"),
     "no report folder": (["--sink", "null", "--report", "gone/r.json"], "does not exist"),
+    "no trace folder": (["--sink", "null", "--trace", "gone/t.json"], "does not exist"),
 }
 
 
