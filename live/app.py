@@ -14,6 +14,7 @@ from engines.plugins import Plugins
 from live import settings
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
+from live.outlets import Outlets
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
 from live.personas import model_of, open_persona
 from live.settings import setting
@@ -88,9 +89,9 @@ def _check_tree(tree: dict[str, Any]) -> None:
             settings.make(SECTIONS[section], content, section)
 
 
-def build(run: Run) -> Loop:
+def build(run: Run, outlets: Outlets | None = None) -> Loop:
     """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run))
+    return loop_of(run, parts_of(run), outlets)
 
 
 def parts_of(run: Run) -> Parts:
@@ -116,12 +117,14 @@ def parts_of(run: Run) -> Parts:
     )
 
 
-def loop_of(run: Run, parts: Parts) -> Loop:
-    """The loop that runs these parts with this run's settings. Raises BadInput."""
+def loop_of(run: Run, parts: Parts, outlets: Outlets | None = None) -> Loop:
+    """The loop that runs these parts with this run's settings. With `outlets`, cameras stay open when it has ended.
+    Raises BadInput.
+    """
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast)
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, outlets=outlets)
 
 
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
