@@ -29,7 +29,7 @@ SHORT = {"virtual": "virtual_camera"}
 class Run:
     """What one run is made of: the top level keys of doppelcam.toml."""
 
-    source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
+    source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], sample, a video's path, or a URL")
     face: str = setting(
         "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
     )
@@ -155,7 +155,7 @@ def _source(run: Run) -> Any:
     name, argument = _split(SOURCES, run.source)
     if name is None:
         _no_part_meant(SOURCES, run.source)
-        name, argument = "video_file", run.source
+        name, argument = "network" if "://" in run.source else "video_file", run.source
     more = _argument(SOURCES, name, argument)
     part = SOURCES.load(name)
     if "paced" in {f.name for f in settings.settings_of(part)}:

@@ -18,7 +18,7 @@ from live.settings import settings_of
 from live.stage import Stage
 from live.trace import Ledger
 
-_TRIES = 5
+_TRIES = 10  # 9 s with the pauses of reopen
 _REPEAT_S = 0.5
 _FINISH_S = 30.0
 

@@ -17,7 +17,8 @@ from live.cli.screen import StatusLine, say, sum_up
 
 def run(
     source: Annotated[
-        str | None, typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL.")
+        str | None,
+        typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL (rtsp, http)."),
     ] = None,
     face: Annotated[
         str | None,
