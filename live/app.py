@@ -14,6 +14,7 @@ from engines.plugins import Plugins
 from live import settings
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
+from live.outlets import Outlets
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
 from live.personas import model_of, open_persona
 from live.settings import setting
@@ -29,7 +30,7 @@ SHORT = {"virtual": "virtual_camera"}
 class Run:
     """What one run is made of: the top level keys of doppelcam.toml."""
 
-    source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
+    source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], sample, a video's path, or a URL")
     face: str = setting(
         "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
     )
@@ -89,9 +90,9 @@ def _check_tree(tree: dict[str, Any]) -> None:
             settings.make(SECTIONS[section], content, section)
 
 
-def build(run: Run, spans: Spans | None = None) -> Loop:
+def build(run: Run, spans: Spans | None = None, outlets: Outlets | None = None) -> Loop:
     """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run), spans)
+    return loop_of(run, parts_of(run), spans, outlets)
 
 
 def parts_of(run: Run) -> Parts:
@@ -117,12 +118,14 @@ def parts_of(run: Run) -> Parts:
     )
 
 
-def loop_of(run: Run, parts: Parts, spans: Spans | None = None) -> Loop:
-    """The loop that runs these parts with this run's settings. Raises BadInput."""
+def loop_of(run: Run, parts: Parts, spans: Spans | None = None, outlets: Outlets | None = None) -> Loop:
+    """The loop that runs these parts with this run's settings. With `outlets`, cameras stay open when it has ended.
+    Raises BadInput.
+    """
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, spans=spans)
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, spans=spans, outlets=outlets)
 
 
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
@@ -153,7 +156,7 @@ def _source(run: Run) -> Any:
     name, argument = _split(SOURCES, run.source)
     if name is None:
         _no_part_meant(SOURCES, run.source)
-        name, argument = "video_file", run.source
+        name, argument = "network" if "://" in run.source else "video_file", run.source
     more = _argument(SOURCES, name, argument)
     part = SOURCES.load(name)
     if "paced" in {f.name for f in settings.settings_of(part)}:

@@ -24,7 +24,7 @@ import cv2
 
 from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
-from live.guard import STARTING, Guard, covers_face
+from live.guard import ENDED, STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
@@ -32,7 +32,7 @@ from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
-from live.stage import Stage, errors_of, start_all
+from live.stage import Stage, errors_of, wait_opened
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
 
@@ -64,7 +64,10 @@ class Parts:
 
 
 class Loop:
-    """Runs the parts until the source ends, `stop()` is called or something fails for good."""
+    """Runs the parts until the source ends, `stop()` is called or something fails for good.
+
+    With `outlets`, sinks that stay are left open with a cover on them, and whoever made the outlets closes them.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Loop:
         ledger: Ledger | None = None,
         spans: Spans | None = None,
         clock: Clock = clock,
+        outlets: Outlets | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         self.lossless = lossless
@@ -90,13 +94,16 @@ class Loop:
         self._swapped: Mailbox[Frame] = self._found if parts.swapper.drawn else Mailbox()
         self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
         self._go = threading.Event()
+        self.began = False  # did everything open, so that pictures were let through?
         self._stopping = threading.Event()
-        self._outlets = Outlets(parts.sinks, self.ledger, self.spans, self._stopping, lossless=lossless)
+        self._outlets = outlets or Outlets()
+        self._owns_outlets = outlets is None
         self._format: Format | None = None
         self._number = 0
         self._failures = 0
         self._persona: Persona | None = None
         self._absent: str | None = None  # why nothing comes right now
+        self._ended = ENDED  # what the last cover says
         self._delivered_ns = 0
         self._position_s: float | None = None
 
@@ -107,31 +114,25 @@ class Loop:
 
         `status` is called about twenty times a second on the calling thread.
         """
-        camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
-        engine = self._stage(
-            "engine", self._open_engine, self._engine_step, self.parts.finder.close,
-            self._entrance, self._found, self._worn,
-        )  # fmt: skip
-        swap = self._stage(
-            "swap", self._open_swapper, self._swap_step, self.parts.swapper.close, self._found, self._swapped
-        )
-        pixels = self._stage(
-            "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._outlets.boxes
-        )
-        stages = [camera, engine, pixels] if self.parts.swapper.drawn else [camera, engine, swap, pixels]
+        close_swapper = self.parts.swapper.close
+        stages = [
+            self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),
+            self._stage(
+                "engine", self._open_engine, self._engine_step, self.parts.finder.close,
+                self._entrance, self._found, self._worn,
+            ),
+            self._stage("swap", self._open_swapper, self._swap_step, close_swapper, self._found, self._swapped),
+            self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
+        ]  # fmt: skip
+        if self.parts.swapper.drawn:
+            del stages[2]
         try:
-            start_all(stages)
-            assert self._format is not None, "an opened source has a format"
-            self.guard.open(self._format, self.ledger)
-            self.ledger.period_ms = 1000 / self._format.fps
-            sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
-            workers, stages = stages, [*stages, *sinks]
-            start_all(sinks)
-            self._watch(workers, sinks, seconds, status)
+            self._start(stages)
+            self._watch(stages, seconds, status)
         finally:
             self.stop()
             self._finish(stages)
-        errors = errors_of(stages)
+        errors = errors_of([*stages, *self._outlets.stages])
         if errors:
             raise errors[0]
 
@@ -157,20 +158,35 @@ class Loop:
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
 
-    def _watch(
-        self,
-        workers: list[Stage],
-        sinks: list[Stage],
-        seconds: float | None,
-        status: Callable[[], None] | None,
-    ) -> None:
+    def _start(self, stages: list[Stage]) -> None:
+        """Open everything at once, but for two things: the sinks need to know the camera's format, and files are not
+        begun before all the rest works. Raises what could not be opened."""
+        for stage in stages:
+            stage.start()
+        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless)
+        camera = stages[0]
+        camera.opened.wait()
+        if camera.error is None:
+            assert self._format is not None, "an opened source has a format"
+            self.guard.open(self._format, self.ledger)
+            self.ledger.period_ms = 1000 / self._format.fps
+            self._outlets.start(self._format, staying=True)
+            if self._outlets.stages and not self.lossless:
+                self._deliver(self.guard.stand_in(STARTING))
+        wait_opened([*stages, *self._outlets.stages])
+        assert self._format is not None, "an opened source has a format"
+        self._outlets.start(self._format, staying=False)
+        wait_opened(self._outlets.stages)
+
+    def _watch(self, stages: list[Stage], seconds: float | None, status: Callable[[], None] | None) -> None:
         end_ns = None if seconds is None else self._clock() + int(seconds * 1e9)
         self._delivered_ns = self._clock()
         if not self.lossless:
             self._deliver(self.guard.stand_in(STARTING))
+        self.began = True
         self._go.set()
         while not self._stopping.wait(_TICK_S):
-            if any(not stage.alive for stage in workers) or not any(stage.alive for stage in sinks):
+            if any(not stage.alive for stage in stages) or not self._outlets.alive:
                 return
             now = self._clock()
             if end_ns is not None and now >= end_ns:
@@ -188,6 +204,10 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
+        covered = self._format is not None and self._outlets.stay
+        self._outlets.end(self.guard.stand_in(self._ended) if covered else None)
+        if self._owns_outlets:
+            self._outlets.close()
 
     # ---- camera thread
 
@@ -365,6 +385,7 @@ class Loop:
         self.ledger.error(f"{words}: {line}")
         self._failures += 1
         if self._failures >= self.settings.give_up_after:
+            self._ended = words
             raise LoopFailed(
                 f"{self._failures} frames failed in a row; the last: {words}: {line}",
                 hint="the cover was shown instead; see --report for the errors",

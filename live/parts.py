@@ -82,7 +82,9 @@ class Blender(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go."""
+    """Where pictures go. One that says `stays = True` is a device that other programs look at: it is opened before
+    the nets are loaded, shows a cover while nothing else comes, and may outlive the loop.
+    """
 
     def open(self, format: Format) -> None:
         """Raises BadInput or NotAvailable; leaves nothing behind when it fails."""

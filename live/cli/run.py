@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engines.errors import LoopFailed
 from live.cli.output import check_target, write_whole
-from live.cli.screen import StatusLine, sum_up
+from live.cli.screen import StatusLine, say, sum_up
 
 
 def run(
     source: Annotated[
-        str | None, typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL.")
+        str | None,
+        typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL (rtsp, http)."),
     ] = None,
     face: Annotated[
         str | None,
@@ -54,6 +55,7 @@ def run(
     For example: [bold]doppelcam run --source sample --face sample --sink swapped.mp4[/]
     """
     from live.app import build, read_run
+    from live.outlets import Outlets
     from live.spans import Spans, chrome_trace
 
     flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
@@ -61,27 +63,35 @@ def run(
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}
     spans = Spans(on=trace is not None)
-    loop = build(read_run(profile, set_ or [], flags), spans)
+    outlets = Outlets()
+    loop = build(read_run(profile, set_ or [], flags), spans, outlets)
     for path, what in ((report, "the report"), (trace, "the trace")):
         if path is not None:
             check_target(path, what)
 
-    interrupted: list[int] = []
+    interrupted = threading.Event()
 
-    def stop(number: int, _: object) -> None:
-        if interrupted:  # a second Ctrl-C: do not wait for anything
+    def stop(*_: object) -> None:
+        if interrupted.is_set():  # a second Ctrl-C: do not wait for anything
             os._exit(130)
-        interrupted.append(number)
+        interrupted.set()
         loop.stop()
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    failure: LoopFailed | None = None
+    failure: Exception | None = None
     try:
         with StatusLine(loop.ledger) as status:
             loop.run(seconds=seconds, status=status)
-    except LoopFailed as error:
+    except Exception as error:
+        if not loop.began:
+            raise
         failure = error
+        if outlets.stay and seconds is None:
+            # A meeting that loses its camera takes the next one, which shows the bare face.
+            say(f"stopped: {error}; a cover stays on the camera until Ctrl-C")
+            interrupted.wait()
     finally:
+        outlets.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
     tree = loop.ledger.report()
