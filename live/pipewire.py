@@ -32,6 +32,7 @@ _ERROR, _UNCONNECTED, _PAUSED, _STREAMING = -1, 0, 2, 3
 _ANY = 0xFFFFFFFF
 _ENUM_FORMAT, _FORMAT, _BUFFERS, _META = 3, 4, 5, 6
 _HEADER_BYTES = 32
+_HOOK_BYTES = 64  # struct spa_hook has 48
 _CONNECT_S = 3.0
 
 
@@ -99,7 +100,11 @@ _CALLS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "pw_thread_loop_lock": (None, (_P,)),
     "pw_thread_loop_unlock": (None, (_P,)),
     "pw_properties_new_string": (_P, (c.c_char_p,)),
-    "pw_stream_new_simple": (_P, (_P, c.c_char_p, _P, c.POINTER(_Events), _P)),
+    "pw_context_new": (_P, (_P, _P, c.c_size_t)),
+    "pw_context_connect": (_P, (_P, _P, c.c_size_t)),
+    "pw_context_destroy": (None, (_P,)),
+    "pw_stream_new": (_P, (_P, c.c_char_p, _P)),
+    "pw_stream_add_listener": (None, (_P, c.c_char_p, c.POINTER(_Events), _P)),
     "pw_stream_connect": (_I, (_P, _I, _U, _I, c.POINTER(_P), _U)),
     "pw_stream_destroy": (None, (_P,)),
     "pw_stream_get_state": (_I, (_P, c.POINTER(c.c_char_p))),
@@ -210,7 +215,7 @@ class Stream:
     """A stream that is connected when it is made. Raises NotAvailable.
 
     `layout(ids)` is told the agreed format (key -> id) and answers the size of a buffer and the stride of its lines, in
-    bytes. It runs on the library's thread.
+    bytes. It runs on the library's thread. `unit`: bytes of what is counted, a sample of all channels.
     """
 
     def __init__(
@@ -221,34 +226,39 @@ class Stream:
         offer: bytes,
         flags: int,
         layout: Callable[[dict[int, int]], tuple[int, int]] | None = None,
+        unit: int = 1,
     ) -> None:
         check_session()
         self._pw = _library()
-        self._layout, self._stride, self._sequence = layout, 0, 0
-        self._stream = None
+        self._layout, self._unit, self._stride, self._sequence = layout, unit, 0, 0
+        self._context = self._stream = None
         self.name = name
         self._events = _Events(version=2, param_changed=_ParamChanged(self._on_param))
+        self._hook = c.create_string_buffer(_HOOK_BYTES)
         self._loop = self._pw.pw_thread_loop_new(b"doppelcam-pipewire", None)
         try:
-            # The library forgets what it cannot connect to, so that this must not be undone a second time.
-            loop = self._pw.pw_thread_loop_get_loop(self._loop)
-            given = self._pw.pw_properties_new_string(json.dumps(properties).encode())
-            self._stream = self._pw.pw_stream_new_simple(loop, name.encode(), given, c.byref(self._events), None)
-            if not self._stream:
-                raise NotAvailable(f"PipeWire does not make a stream for {name}")
-            code = self._pw.pw_stream_connect(
-                self._stream, direction, _ANY, flags | MAP_BUFFERS, *_pointers([offer])
-            )
-            if code < 0:
-                raise NotAvailable(
-                    f"PipeWire does not answer ({os.strerror(-code)})",
-                    hint="systemctl --user restart pipewire wireplumber",
-                )
+            self._connect(direction, properties, offer, flags)
             self._pw.pw_thread_loop_start(self._loop)
             self._wait()
         except BaseException:
             self.close()
             raise
+
+    def _connect(self, direction: int, properties: dict[str, str], offer: bytes, flags: int) -> None:
+        pw, loop = self._pw, self._pw.pw_thread_loop_get_loop(self._loop)
+        # The configuration for programs that need to be in time, where there is one: with real-time priority.
+        self._context = pw.pw_context_new(loop, self._properties({"config.name": "client-rt.conf"}), 0)
+        self._context = self._context or pw.pw_context_new(loop, None, 0)
+        core = pw.pw_context_connect(self._context, None, 0) if self._context else None
+        self._stream = pw.pw_stream_new(core, self.name.encode(), self._properties(properties)) if core else None
+        if self._stream:
+            pw.pw_stream_add_listener(self._stream, self._hook, c.byref(self._events), None)
+        if not self._stream or pw.pw_stream_connect(self._stream, direction, _ANY, flags | MAP_BUFFERS, *_pointers([offer])) < 0:
+            raise NotAvailable("PipeWire does not answer", hint="systemctl --user restart pipewire wireplumber")
+
+    def _properties(self, values: dict[str, str]) -> Any:
+        """The library takes it over."""
+        return self._pw.pw_properties_new_string(json.dumps(values).encode())
 
     def _wait(self) -> None:
         end = time.monotonic() + _CONNECT_S
@@ -267,25 +277,29 @@ class Stream:
         self._pw.pw_thread_loop_stop(self._loop)
         if self._stream:
             self._pw.pw_stream_destroy(self._stream)
+        if self._context:
+            self._pw.pw_context_destroy(self._context)
         self._pw.pw_thread_loop_destroy(self._loop)
-        self._stream = self._loop = None
+        self._stream = self._context = self._loop = None
 
     # ---- giving and taking
 
-    def put(self, fill: Callable[[Bytes], int], pts_ns: int = 0) -> bool:
-        """Let `fill` write into a free buffer and say how many bytes it wrote; False while nobody takes any.
+    def put(self, fill: Callable[[Bytes, int], int], pts_ns: int = 0) -> int:
+        """Let `fill(inside, wanted)` write units into a free buffer and say how many; 0 while nobody takes any.
 
-        `fill` must not keep the array. Raises Gone.
+        `inside` must not be kept; `wanted` is how many units the other side would like, 0 where it does not say.
+        Raises Gone.
         """
         with self._buffer() as got:
             if got is None:
-                return False
-            _, data, inside = got
-            data.chunk[0].offset, data.chunk[0].flags = 0, 0
-            data.chunk[0].size = fill(inside)
-            data.chunk[0].stride = self._stride
-            self._stamp(got[0].contents.buffer.contents, pts_ns)
-        return True
+                return 0
+            buffer, data, inside = got
+            units = fill(inside, int(buffer.contents.requested))
+            chunk = data.chunk[0]
+            chunk.offset, chunk.flags, chunk.size, chunk.stride = 0, 0, units * self._unit, self._stride or self._unit
+            buffer.contents.size = units
+            self._stamp(buffer.contents.buffer.contents, pts_ns)
+            return units
 
     def take(self) -> Bytes | None:
         """A copy of what came, None when nothing did. Raises Gone."""

@@ -15,7 +15,8 @@ from live.settings import setting
 from live.trace import clock
 
 # spa/param/format.h, spa/param/video/raw.h
-_MEDIA, _SUBTYPE, _PIXELS, _SIZE, _RATE = 1, 2, 0x20001, 0x20003, 0x20004
+_MEDIA, _SUBTYPE, _PIXELS, _SIZE, _RATE, _RANGE, _MATRIX = 1, 2, 0x20001, 0x20003, 0x20004, 0x2000C, 0x2000D
+_LIMITED, _BT601 = 2, 4
 _VIDEO, _RAW = 2, 1
 _I420, _YUY2, _BGRX = 2, 4, 8
 
@@ -38,6 +39,8 @@ class Pipewire:
             _PIXELS: pipewire.one_of([_I420, _YUY2, _BGRX]),
             _SIZE: pipewire.rectangle(*self._size),
             _RATE: pipewire.fraction(Fraction(format.fps).limit_denominator(1001)),
+            _RANGE: pipewire.ident(_LIMITED),
+            _MATRIX: pipewire.ident(_BT601),
         }
         properties = {
             "node.name": self.name,
@@ -60,7 +63,7 @@ class Pipewire:
         width, height = self._size
         picture = frame.image[:height, :width]
         try:
-            if self._stream.put(lambda inside: self._convert(picture, inside), clock()):
+            if self._stream.put(lambda inside, _: self._convert(picture, inside), clock()):
                 self._stream.trigger()
         except Gone as error:
             raise SinkLost(f"the PipeWire camera {self.name!r} is gone: {error}") from None
