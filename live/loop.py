@@ -5,6 +5,7 @@
                      swap, where a net does it
     pixels thread    swap, where it is drawn; blend        from here on the picture is read-only
                      then the guard decides
+    sound thread     microphone -> virtual microphone      as late as the picture is
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
     main thread      watches: a cover when nothing comes, status, the end
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -29,6 +30,7 @@ from live.outlets import Outlets
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
+from live.sound import Sound
 from live.stage import Stage, errors_of, start_all
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
@@ -50,7 +52,9 @@ class LoopSettings:
 
 @dataclass
 class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs."""
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; a `sound`
+    is kept as late as the picture is.
+    """
 
     source: Source
     finder: Finder
@@ -58,6 +62,7 @@ class Parts:
     blender: Blender
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
+    sound: Sound | None = None
 
 
 class Loop:
@@ -108,6 +113,8 @@ class Loop:
             "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._outlets.boxes
         )
         stages = [camera, engine, pixels]
+        if self.parts.sound is not None:
+            stages.append(self._stage("sound", self.parts.sound.open, self._sound_step, self.parts.sound.close))
         try:
             start_all(stages)
             assert self._format is not None, "an opened source has a format"
@@ -159,7 +166,9 @@ class Loop:
             self._deliver(self.guard.stand_in(STARTING))
         self._go.set()
         while not self._stopping.wait(_TICK_S):
-            if any(not stage.alive for stage in stages[:3]) or not any(stage.alive for stage in sinks):
+            if any(not stage.alive for stage in stages if stage not in sinks) or not any(
+                stage.alive for stage in sinks
+            ):
                 return
             now = self._clock()
             if end_ns is not None and now >= end_ns:
@@ -182,6 +191,8 @@ class Loop:
 
     def _open_source(self) -> None:
         self._format = self.parts.source.open()
+        if self.parts.sound is not None:
+            self._format = replace(self._format, sound=self.parts.sound.track)
 
     def _camera_step(self) -> None:
         if self._stopping.is_set():
@@ -290,6 +301,19 @@ class Loop:
             frame.safe = True
         frame.trace.stamp("blended", self._clock())
         self._failures = 0
+
+    # ---- sound thread
+
+    def _sound_step(self) -> None:
+        sound = self.parts.sound
+        assert sound is not None, "only a loop with sound has this thread"
+        if self._stopping.is_set():
+            raise Closed
+        try:
+            sound.step(self.ledger.sound_delay_ms)
+        except SourceLost as error:
+            self.ledger.error(error.message)
+            reopen(sound.close, sound.open, self._stopping)
 
     # ---- when something goes wrong
 

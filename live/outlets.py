@@ -42,7 +42,7 @@ class Outlets:
     def stages(self, format: Format) -> Iterator[Outlet]:
         """What each sink's own thread does."""
         for name, sink in self._sinks.items():
-            self._ledger.add_sink(name)
+            self._ledger.add_sink(name, timed=getattr(sink, "timed", False))
             yield self._outlet(name, sink, format)
 
     def _outlet(self, name: str, sink: Sink, format: Format) -> Outlet:
@@ -61,7 +61,12 @@ class Outlets:
                 self._ledger.error(error.message)
                 if error.closed:
                     raise Closed from None
-                reopen(sink.close, open_sink, self._stopping, _TRIES)
+                reopen(
+                    sink.close,
+                    open_sink,
+                    self._stopping,
+                    None if getattr(self._sinks[name], "stays", False) else _TRIES,
+                )
             finally:
                 box.credit()
 

@@ -82,7 +82,10 @@ class Blender(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go."""
+    """Where pictures go. `timed` (default no): each picture goes with its time, so that sound needs no delay there.
+
+    `stays` (default no): other programs look at it, and shall not find it gone.
+    """
 
     def open(self, format: Format) -> None:
         """Raises BadInput or NotAvailable; leaves nothing behind when it fails."""

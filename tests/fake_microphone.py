@@ -1,6 +1,6 @@
 """A program of its own: a microphone in PipeWire that clicks at every whole second of CLOCK_MONOTONIC.
 
-    python -m tests.fake_microphone NAME [SECONDS]
+python -m tests.fake_microphone NAME [SECONDS]
 """
 
 import sys
@@ -9,8 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from live import pipewire
-from live.pipewire import Stream
+from live.pipewire import OUT_OF, Stream
 from live.sound.microphone import _OFFER, RATE
 from live.sound.tape import Line
 
@@ -30,8 +29,9 @@ def click(first_ns, inside, wanted):
 def main(name, seconds=60.0):
     properties = {"media.class": "Audio/Source", "node.name": name, "node.description": name,
                   "priority.session": "2000", "node.latency": f"{BLOCK}/{RATE}"}  # fmt: skip
-    stream = Stream(name, pipewire.OUT_OF, properties, _OFFER, 0, unit=8)
-    print("ready", flush=True)
+    stream = Stream(name, OUT_OF, properties, _OFFER, 0, unit=8)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     line, given, end = Line(RATE), 0, time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.003)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import ClassVar
 
 import cv2
 
 from engines.errors import SinkLost
-from live import pipewire
 from live.frame import Format, Image, SafeFrame
-from live.pipewire import Bytes, Gone, Stream
+from live.pipewire import DRIVER, OUT_OF, Bytes, Gone, Stream, pods
+from live.pipewire.library import check_session
 from live.settings import setting
 from live.trace import clock
 
@@ -25,6 +26,8 @@ _I420, _YUY2, _BGRX = 2, 4, 8
 class Pipewire:
     """Sink: a PipeWire camera. Whoever connects gets I420, YUY2 or BGRx, whichever it likes best of these."""
 
+    stays: ClassVar[bool] = True
+
     name: str = setting("doppelcam", "the camera's name", argument=True)
 
     _stream: Stream | None = field(default=None, init=False, repr=False)
@@ -34,13 +37,13 @@ class Pipewire:
     def open(self, format: Format) -> None:
         self._size = format.width // 2 * 2, format.height // 2 * 2  # 4:2:0 has no odd sizes
         offer = {
-            _MEDIA: pipewire.ident(_VIDEO),
-            _SUBTYPE: pipewire.ident(_RAW),
-            _PIXELS: pipewire.one_of([_I420, _YUY2, _BGRX]),
-            _SIZE: pipewire.rectangle(*self._size),
-            _RATE: pipewire.fraction(Fraction(format.fps).limit_denominator(1001)),
-            _RANGE: pipewire.ident(_LIMITED),
-            _MATRIX: pipewire.ident(_BT601),
+            _MEDIA: pods.ident(_VIDEO),
+            _SUBTYPE: pods.ident(_RAW),
+            _PIXELS: pods.one_of([_I420, _YUY2, _BGRX]),
+            _SIZE: pods.rectangle(*self._size),
+            _RATE: pods.fraction(Fraction(format.fps).limit_denominator(1001)),
+            _RANGE: pods.ident(_LIMITED),
+            _MATRIX: pods.ident(_BT601),
         }
         properties = {
             "node.name": self.name,
@@ -51,10 +54,10 @@ class Pipewire:
         }
         self._stream = Stream(
             f"the camera {self.name!r}",
-            pipewire.OUT_OF,
+            OUT_OF,
             properties,
-            pipewire.media(offer),
-            pipewire.DRIVER,
+            pods.media(offer),
+            DRIVER,
             self._layout,
         )
 
@@ -100,4 +103,4 @@ class Pipewire:
 
 def available() -> None:
     """Raises NotAvailable where no PipeWire runs for this user."""
-    pipewire.check_session()
+    check_session()

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from engines.errors import BadInput, NotAvailable, SourceLost
-from live import pipewire
-from live.pipewire import Bytes, Gone, Stream
+from live.pipewire import AUTOCONNECT, INTO, OUT_OF, Bytes, Gone, Stream, pods
+from live.pipewire.library import check_session
 from live.settings import setting
 from live.sound import Samples
 from live.sound.tape import Head, Line, Tape
@@ -56,12 +56,12 @@ class Microphone:
             "media.type": "Audio", "media.category": "Capture", "media.role": "Communication",
             "node.name": "doppelcam.listens", "node.description": "doppelcam", "node.latency": f"{_BLOCK}/{RATE}",
         }  # fmt: skip
-        pipewire.check_session()
+        check_session()
         target = choose_microphone(self.device, self.virtual)
         if target is not None:
             properties["target.object"] = target
         try:
-            self._source = Stream("the microphone", pipewire.INTO, properties, _OFFER, pipewire.AUTOCONNECT)
+            self._source = Stream("the microphone", INTO, properties, _OFFER, AUTOCONNECT)
             if self.virtual:
                 self._way_out = _VirtualMicrophone(self.virtual, self._tape, self.buffer_ms)
         except BaseException:
@@ -105,7 +105,7 @@ class _VirtualMicrophone:
             "node.latency": f"{_BLOCK}/{RATE}", "node.virtual": "true", "priority.session": "100",
         }  # fmt: skip
         self._tape, self._ahead = tape, int(ahead_ms * RATE / 1000)
-        self._stream = Stream(f"the virtual microphone {name!r}", pipewire.OUT_OF, properties, _OFFER, 0, unit=_FRAME_BYTES)
+        self._stream = Stream(f"the virtual microphone {name!r}", OUT_OF, properties, _OFFER, 0, unit=_FRAME_BYTES)
         self._forget()
 
     def _forget(self) -> None:
@@ -220,12 +220,12 @@ def _dump() -> list[dict[str, Any]] | None:
         return None
 
 
-_OFFER = pipewire.media(
+_OFFER = pods.media(
     {
-        _MEDIA: pipewire.ident(_AUDIO),
-        _SUBTYPE: pipewire.ident(_RAW),
-        _FORMAT: pipewire.ident(_F32),
-        _RATE: pipewire.number(RATE),
-        _CHANNELS: pipewire.number(CHANNELS),
+        _MEDIA: pods.ident(_AUDIO),
+        _SUBTYPE: pods.ident(_RAW),
+        _FORMAT: pods.ident(_F32),
+        _RATE: pods.number(RATE),
+        _CHANNELS: pods.number(CHANNELS),
     }
 )

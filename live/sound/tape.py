@@ -98,7 +98,7 @@ class Tape:
             return self._line.time_at(index) if self._line.known else None
 
     def read(self, places: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Samples:
-        """The sound at these places (f64 [n]), by cubic interpolation (Catmull and Rom); silence where there is none."""
+        """The sound at these places (f64 [n]), by cubic interpolation (Catmull and Rom); silence beyond."""
         whole = np.floor(places).astype(np.int64)
         t = (places - whole).astype(np.float32)[:, None]
         with self._lock:
