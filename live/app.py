@@ -12,6 +12,7 @@ from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import settings
+from live.address import is_address, shown
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.outlets import Outlets
@@ -19,10 +20,13 @@ from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
 from live.personas import model_of, open_persona
 from live.settings import setting
 from live.spans import Spans
+from live.sinks.recording import KINDS as RECORDINGS
+from live.sinks.stream import SCHEMES
+from live.sound.microphone import Microphone
 from live.track import Tracks
 
 KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
-SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings}
+SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings, "microphone": Microphone}
 SHORT = {"virtual": "virtual_camera"}
 
 
@@ -39,6 +43,7 @@ class Run:
     blender: str = setting("feather", "what sets it into the picture")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
+    sound: str = setting("", "a live microphone: auto, or (part of) its name; none if empty")
     fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
 
     sinks: list[str] = field(default_factory=list)
@@ -104,9 +109,10 @@ def parts_of(run: Run) -> Parts:
     source = _source(run)
     sinks: dict[str, Any] = {}
     for spec in run.sinks:
-        if spec in sinks:
-            raise BadInput(f"the sink {spec!r} is given twice")
-        sinks[spec] = _sink(run, spec)
+        sink = _sink(run, spec)
+        if sink in sinks.values():
+            raise BadInput(f"the sink {shown(spec)!r} is given twice")
+        sinks[_free_name(shown(spec), sinks)] = sink
     face = run.face
     return Parts(
         source=source,
@@ -115,7 +121,22 @@ def parts_of(run: Run) -> Parts:
         blender=_part(run, "blenders", run.blender),
         sinks=sinks,
         persona=lambda finder: open_persona(face, finder),
+        sound=_sound(run),
     )
+
+
+def _free_name(name: str, taken: dict[str, Any]) -> str:
+    """Two streams to one server have the same name once their keys are left out."""
+    names = [name, *(f"{name} ({k})" for k in range(2, len(taken) + 2))]
+    return next(free for free in names if free not in taken)
+
+
+def _sound(run: Run) -> Microphone | None:
+    if not run.sound:
+        return None
+    if run.fast:
+        raise BadInput("a live microphone has real time, --fast has not", hint="leave --sound or --fast away")
+    return settings.make(Microphone, {**run.tree.get("microphone", {}), "device": run.sound}, "microphone")
 
 
 def loop_of(run: Run, parts: Parts, spans: Spans | None = None, outlets: Outlets | None = None) -> Loop:
@@ -169,13 +190,17 @@ def _source(run: Run) -> Any:
 def _sink(run: Run, spec: str) -> Any:
     name, argument = _split(SINKS, spec)
     if name is None:
-        if Path(spec).suffix.lower() != ".mp4":
+        if spec.partition("://")[0].lower() in SCHEMES and is_address(spec):
+            name, argument = "stream", spec
+        elif Path(spec).suffix.lower() in RECORDINGS and not is_address(spec):
+            name, argument = "recording", spec
+        else:
             _no_part_meant(SINKS, spec)
             raise BadInput(
-                f"{spec!r} is no sink",
-                hint=f"choose {', '.join([*SHORT, *SINKS.names()])}, or a path that ends in .mp4",
+                f"{shown(spec)!r} is no sink",
+                hint=f"choose {', '.join([*SHORT, *SINKS.names()])}, a path that ends in {' or '.join(RECORDINGS)}, "
+                f"or an address that begins with {'://, '.join(SCHEMES)}://",
             )
-        name, argument = "recording", spec
     return _part(run, "sinks", name, _argument(SINKS, name, argument))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.card import ModelCard
+from live.sound import Soundtrack
 from live.trace import Trace
 
 Image = npt.NDArray[np.uint8]
@@ -38,12 +39,12 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a source delivers and every sink gets. `sound` is a file or URL with a sound track in step with it."""
+    """What a source delivers and every sink gets. `sound` belongs to the pictures (see live/sound)."""
 
     width: int
     height: int
     fps: float
-    sound: str | None = None
+    sound: Soundtrack | None = None
 
 
 @dataclass(slots=True)

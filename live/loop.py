@@ -5,6 +5,7 @@
     swap thread      swap, where a net does it
     pixels thread    swap, where it is drawn; blend        from here on the picture is read-only
                      then the guard decides
+    sound thread     microphone -> virtual microphone      as late as the picture is
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
     main thread      watches: a cover when nothing comes, status, the end
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -31,6 +32,7 @@ from live.pace import Pace
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
+from live.sound import Sound
 from live.spans import Spans
 from live.stage import Stage, errors_of, wait_opened
 from live.trace import Clock, Ledger, Trace, clock
@@ -53,7 +55,9 @@ class LoopSettings:
 
 @dataclass
 class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs."""
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; a `sound`
+    is kept as late as the picture is.
+    """
 
     source: Source
     finder: Finder
@@ -61,6 +65,7 @@ class Parts:
     blender: Blender
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
+    sound: Sound | None = None
 
 
 class Loop:
@@ -126,6 +131,8 @@ class Loop:
         ]  # fmt: skip
         if self.parts.swapper.drawn:
             del stages[2]
+        if self.parts.sound is not None:
+            stages.append(self._stage("sound", self.parts.sound.open, self._sound_step, self.parts.sound.close))
         try:
             self._start(stages)
             self._watch(stages, seconds, status)
@@ -213,6 +220,8 @@ class Loop:
 
     def _open_source(self) -> None:
         self._format = self.parts.source.open()
+        if self.parts.sound is not None:
+            self._format = replace(self._format, sound=self.parts.sound.track)
 
     def _camera_step(self) -> None:
         if self._stopping.is_set():
@@ -335,6 +344,19 @@ class Loop:
             frame.safe = True
         frame.trace.stamp("blended", self._clock())
         self._failures = 0
+
+    # ---- sound thread
+
+    def _sound_step(self) -> None:
+        sound = self.parts.sound
+        assert sound is not None, "only a loop with sound has this thread"
+        if self._stopping.is_set():
+            raise Closed
+        try:
+            sound.step(self.ledger.sound_delay_ms)
+        except SourceLost as error:
+            self.ledger.error(error.message)
+            reopen(sound.close, sound.open, self._stopping)
 
     @contextmanager
     def _working(self, thread: str) -> Iterator[None]:

@@ -84,7 +84,7 @@ class Outlets:
         self._lossless = lossless
         left, self._outlets = self._outlets, {}
         for name, sink in sinks.items():
-            ledger.add_sink(name)
+            ledger.add_sink(name, timed=getattr(sink, "timed", False))
             old = left.get(name)
             if old is not None and old.stage.alive and _alike(old.sink, sink):
                 self._outlets[name] = left.pop(name)

@@ -84,6 +84,7 @@ class Blender(Protocol):
 class Sink(Protocol):
     """Where pictures go. One that says `stays = True` is a device that other programs look at: it is opened before
     the nets are loaded, shows a cover while nothing else comes, and may outlive the loop.
+    `timed = True`: each picture goes with its time, so that sound needs no delay there.
     """
 
     def open(self, format: Format) -> None:

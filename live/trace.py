@@ -17,6 +17,7 @@ clock: Clock = time.perf_counter_ns
 
 # The stations of a frame, in order; the time of a step is the time since the station before.
 STATIONS = ("captured", "taken", "found", "swapped", "blended", "shown")
+_DELAY_FOLLOWS = 1 / 60
 STEPS = {"taken": "wait", "found": "find", "swapped": "swap", "blended": "blend", "shown": "show"}
 
 
@@ -76,6 +77,7 @@ class Ledger:
         self._lock = threading.Lock()
         self.period_ms = 1000 / 30
         self._sinks: dict[str, Counter[str]] = {}
+        self._delays: dict[str, float] = {}  # of each sink that shows at once
         self._engines: dict[str, dict[str, str]] = {}
         self.restart()
 
@@ -93,6 +95,7 @@ class Ledger:
         self._sinks = {sink: Counter() for sink in self._sinks}
         self._age = Histogram()
         self._late = 0
+        self._delays: dict[str, float] = dict.fromkeys(self._delays, 0.0)
         self._began_ns: int | None = None
         self._first_live_ns: int | None = None
         self._made_ns = self._clock()
@@ -131,8 +134,11 @@ class Ledger:
                 self._steps[STEPS[station]].add((now - before) / 1e6)
                 before = now
 
-    def add_sink(self, sink: str) -> None:
+    def add_sink(self, sink: str, *, timed: bool = False) -> None:
+        """`timed`: pictures go there with their times, so that its age says nothing about when they are seen."""
         with self._lock:
+            if not timed:
+                self._delays[sink] = 0.0
             self._sinks[sink] = Counter()
             self._ages[sink] = Histogram()
 
@@ -152,10 +158,19 @@ class Ledger:
             age_ms = (now - trace.stamps["captured"]) / 1e6
             self._ages[sink].add(age_ms)
             self._age.add(age_ms)
+            if sink in self._delays:
+                before = self._delays[sink] or age_ms
+                self._delays[sink] = before + (min(age_ms, 2000.0) - before) * _DELAY_FOLLOWS
             self._late += age_ms > 2 * self.period_ms
             self._recent.append((now, age_ms))
             if len(self._recent) > 240:
                 del self._recent[:120]
+
+    @property
+    def sound_delay_ms(self) -> float:
+        """How much later than the sound the picture is seen: the smoothed age at the first sink that shows at once."""
+        with self._lock:
+            return next(iter(self._delays.values()), 0.0)
 
     def status(self) -> dict[str, float]:
         """The last two seconds for a status line: fps and age in ms of swapped frames, drops and covers so far."""
@@ -166,6 +181,7 @@ class Ledger:
             return {
                 "fps": len(ages) / span_s / max(1, len(self._sinks)),
                 "age_p50": float(np.percentile(ages, 50)) if ages else 0.0,
+                "sound_delay": next(iter(self._delays.values()), 0.0),
                 "age_p95": float(np.percentile(ages, 95)) if ages else 0.0,
                 "dropped": self._dropped(),
                 "covers": sum(self._covers.values()),
@@ -198,6 +214,7 @@ class Ledger:
                 "source_lost": count["source_lost"],
                 "engine_lost": count["engine_lost"],
                 "age_ms": self._age.report(),
+                "sound_delay_ms": round(next(iter(self._delays.values()), 0.0), 1),
                 "late_by_2_periods": int(self._late),
                 "percent_in_time": round(self._age.share_below(self.period_ms), 2),
                 "period_ms": round(self.period_ms, 3),

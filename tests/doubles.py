@@ -57,7 +57,7 @@ class NumberedCamera:
     faces: Callable[[int], int] = lambda number: 1
     script: Callable[[int, np.ndarray], np.ndarray | None] = lambda number, image: None
     wait: Callable[[int], None] = lambda number: None
-    sound: str | None = None
+    sound: object = None
     opened: int = field(default=0, init=False)
     closed: int = field(default=0, init=False)
     number: int = field(default=0, init=False)

@@ -26,7 +26,13 @@ def run(
     ] = None,
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="virtual, virtual:/dev/video19, window, null, a path ending in .mp4. May be given again."),
+        typer.Option(
+            help="virtual, virtual:/dev/video19, pipewire, window, null, a path ending in .mp4 or .mkv, an rtmp:// or "
+            "udp:// address. May be given again."
+        ),
+    ] = None,
+    sound: Annotated[
+        str | None, typer.Option(help="A microphone to keep in step with the picture: auto, or (part of) its name.")
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0.0)] = None,
     on_no_face: Annotated[
@@ -59,6 +65,7 @@ def run(
     from live.spans import Spans, chrome_trace
 
     flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
+    flags["sound"] = sound
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}

@@ -39,7 +39,7 @@ def sum_up(tree: dict[str, Any]) -> None:
     err.print(
         f"{frames['processed']} frames in {tree['seconds']:.1f} s ({frames['per_second']:.1f} a second): "
         f"{frames['live']} live, {frames['held']} held, {covers} covers, {dropped} dropped; "
-        f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms",
+        f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms; sound +{tree['sound_delay_ms']:.0f} ms",
         soft_wrap=True,
     )
     for model, facts in tree["engines"].items():
@@ -88,6 +88,7 @@ class StatusLine:
             ("live ", "bold green"),
             f"{status['fps']:5.1f} fps   ",
             f"age p50 {status['age_p50']:5.1f}  p95 {status['age_p95']:5.1f} ms   ",
+            f"sound +{status['sound_delay']:.0f} ms   ",
             f"dropped {status['dropped']:.0f}   covers {status['covers']:.0f}   ",
             ("Ctrl-C ends", "dim"),
         )

@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 
 from engines.errors import BadInput, SourceLost
+from live.address import shown
 from live.frame import Captured, Format, Image
 from live.parts import EndOfSource
 from live.settings import setting
+from live.sound.of_file import FileTrack
 from live.trace import clock
 
 _MOST_PIXELS = 7680 * 4320
@@ -49,14 +51,16 @@ class VideoFile:
             self._container = av.open(name, timeout=10.0 if is_url else None)
             streams = self._container.streams.video
             if not streams:
-                raise BadInput(f"{where} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm")
+                raise BadInput(
+                    f"{shown(where)} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm"
+                )
             streams[0].thread_type = "AUTO"
             self._frames = self._container.decode(streams[0])
             first = next(self._frames, None)
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
             raise BadInput(
-                f"{where} is not a video that can be read ({_reason(error)})",
+                f"{shown(where)} is not a video that can be read ({_reason(error)})",
                 hint="check the address and the network"
                 if is_url
                 else "expected a video file such as mp4, mov, mkv, webm",
@@ -67,13 +71,13 @@ class VideoFile:
         if first is None or first.width * first.height > _MOST_PIXELS:
             self.close()
             size = "no picture" if first is None else f"pictures of {first.width} x {first.height}"
-            raise BadInput(f"{where} has {size} in it", hint="expected a video file of at most 7680 x 4320")
+            raise BadInput(f"{shown(where)} has {size} in it", hint="expected a video file of at most 7680 x 4320")
         rate = streams[0].average_rate or streams[0].guessed_rate or Fraction(30)
         self._fps = float(rate) if 1 <= rate <= 240 else 30.0
         height, width = to_bgr(first).shape[:2]
         self._frames = _chain(first, self._frames)
         self._start_ns = self._first_s = None
-        sound = name if self._container.streams.audio and not self.repeat else None
+        sound = FileTrack(name) if self._container.streams.audio and not self.repeat else None
         return Format(width, height, self._fps, sound)
 
     def read(self) -> Captured:
@@ -83,7 +87,7 @@ class VideoFile:
                 self._rewind()
                 frame = next(self._frames, None)
         except (av.FFmpegError, OSError) as error:
-            raise SourceLost(f"{self.path} broke off ({_reason(error)})") from None
+            raise SourceLost(f"{shown(self.path)} broke off ({_reason(error)})") from None
         if frame is None:
             raise EndOfSource
         image = to_bgr(frame)

@@ -221,7 +221,14 @@ def test_status_falls_to_zero_when_nothing_comes(ledger, clock):
 
 
 def test_status_before_anything_happened(ledger):
-    assert ledger.status() == {"fps": 0.0, "age_p50": 0.0, "age_p95": 0.0, "dropped": 0, "covers": 0}
+    assert ledger.status() == {
+        "fps": 0.0,
+        "age_p50": 0.0,
+        "age_p95": 0.0,
+        "sound_delay": 0.0,
+        "dropped": 0,
+        "covers": 0,
+    }
 
 
 def test_report_can_be_written_as_json(ledger, clock):

@@ -11,6 +11,7 @@ import pytest
 from engines.errors import BadInput, DoppelcamError
 from live.frame import Format
 from live.sinks.recording import Recording
+from live.sound.of_file import FileTrack
 from tests.clips import beep, grey, loud_at, numbered, read_clip, write_clip
 
 FORMAT = Format(64, 48, 25.0)
@@ -94,7 +95,7 @@ def test_the_picture_is_left_alone(tmp_path, safe_frame):
 def test_sound_is_carried_in_step_with_the_pictures(record, tmp_path, first_s):
     clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(50)], sound=beep(2, 1.0))
     times = np.arange(first_s, 2, 0.04)
-    path = record([numbered(n) for n in range(len(times))], times, format=Format(64, 48, 25.0, str(clip)))
+    path = record([numbered(n) for n in range(len(times))], times, format=Format(64, 48, 25.0, FileTrack(str(clip))))
     assert loud_at(clip) == pytest.approx(1.0, abs=0.05)
     assert loud_at(path) == pytest.approx(1.0 - first_s, abs=0.05)
 
@@ -102,13 +103,15 @@ def test_sound_is_carried_in_step_with_the_pictures(record, tmp_path, first_s):
 def test_sound_stays_in_step_when_frames_are_missing(record, tmp_path):
     clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(75)], sound=beep(3, 2.0))
     times = [0.0, 0.04, 0.8, 0.84, 1.96, 2.0, 2.04, 2.9]
-    path = record([numbered(n) for n in range(8)], times, format=Format(64, 48, 25.0, str(clip)))
+    path = record([numbered(n) for n in range(8)], times, format=Format(64, 48, 25.0, FileTrack(str(clip))))
     assert loud_at(path) == pytest.approx(2.0, abs=0.05)
 
 
 def test_sound_is_not_carried_further_than_the_pictures(record, tmp_path):
     clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(75)], sound=beep(3, 2.0))
-    path = record([numbered(n) for n in range(25)], np.arange(25) / 25, format=Format(64, 48, 25.0, str(clip)))
+    path = record(
+        [numbered(n) for n in range(25)], np.arange(25) / 25, format=Format(64, 48, 25.0, FileTrack(str(clip)))
+    )
     with av.open(str(path)) as container:
         assert container.duration / av.time_base == pytest.approx(1.0, abs=0.15)
     assert loud_at(path) is None
@@ -201,7 +204,7 @@ def test_a_sound_file_that_cannot_be_read_is_told_and_leaves_nothing(tmp_path, d
     sound.write_bytes(data)
     sink = Recording(str(tmp_path / "out.mp4"))
     with pytest.raises(DoppelcamError):
-        sink.open(Format(64, 48, 25.0, str(sound)))
+        sink.open(Format(64, 48, 25.0, FileTrack(str(sound))))
     sink.close()
     assert partial_files(tmp_path) == []
 

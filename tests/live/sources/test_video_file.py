@@ -9,6 +9,7 @@ import pytest
 
 from engines.errors import BadInput, SourceLost
 from live.parts import EndOfSource
+from live.sound.of_file import FileTrack
 from live.sources import video_file
 from live.sources.video_file import VideoFile
 from tests.clips import beep, grey, numbered, turn_clockwise, write_clip
@@ -170,7 +171,7 @@ def test_not_paced_it_never_sleeps(opened, clip, monkeypatch):
 def test_a_file_with_sound_says_so(tmp_path):
     path = write_clip(tmp_path / "sound.mp4", [numbered(n) for n in range(25)], sound=beep(1, 0.5))
     source = VideoFile(str(path))
-    assert source.open().sound == str(path)
+    assert source.open().sound == FileTrack(str(path))
     source.close()
 
 
