@@ -26,7 +26,7 @@ from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
-from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
+from live.parts import Blender, EndOfSource, Finder, NothingYet, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.stage import Stage, errors_of, start_all
@@ -35,6 +35,7 @@ from live.track import Tracks
 
 _TICK_S = 0.05
 _CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
+_WAITING = "waiting for a picture"
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Loop:
         self._failures = 0
         self._persona: Persona | None = None
         self._absent: str | None = None  # why nothing comes right now
+        self._waiting: str | None = None  # what the source waits for
         self._delivered_ns = 0
         self._position_s: float | None = None
 
@@ -167,7 +169,7 @@ class Loop:
             silent_ms = (now - self._delivered_ns) / 1e6
             if not self.lossless and silent_ms > self.settings.stall_ms:
                 position = None if self._position_s is None else self._position_s + silent_ms / 1000
-                self._deliver(self.guard.stand_in(self._absent or "waiting for a picture", position), stamp=False)
+                self._deliver(self.guard.stand_in(self._absent or self._waiting or _WAITING, position), stamp=False)
             if status is not None:
                 status()
 
@@ -190,10 +192,14 @@ class Loop:
             captured = self.parts.source.read()
         except EndOfSource:
             raise Closed from None
+        except NothingYet as wait:
+            self._waiting = str(wait)
+            return
         except SourceLost as error:
             self.ledger.count("source_lost")
             self._find_again(_CAMERA_LOST, error, self.parts.source.close, self.parts.source.open)
             return
+        self._waiting = None
         self.ledger.count("captured")
         frame = self._admit(captured)
         if self.lossless:
