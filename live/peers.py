@@ -1,17 +1,19 @@
 """WebRTC connections to browsers: their offers in, our answers out. Host candidates only: no STUN server, no mDNS.
 
-aiortc does the work. Two things are done for it here, so that nothing goes out to the network: browsers hide their
-address behind a .local name that would have to be asked for by multicast, but we know the address already (their
-request came from it); and it would open its port on every address of this machine, where the one that the browser
-already came in by is enough.
+aiortc does the work. Two things are done for it here, so that nothing goes out to the network or comes in from it.
+Browsers hide their address behind a .local name that would have to be asked for by multicast; we know the address
+already: their request came from it. And aiortc would listen on every address of this machine, where the one that the
+browser came in by is enough. (Where that is loopback, Firefox refuses it, so the machine's other addresses are offered
+as well; what another machine sends to them is dropped unread.)
 """
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from live.local_server.door import read_body
+from live.local_server.keys import addresses
 
 CODECS = ("vp8", "h264")
 
@@ -64,8 +67,9 @@ class Peers:
             raise HTTPException(503, "too many are connected already")
         track = self.send() if self.send is not None else None
         client, server = request.scope["client"][0], request.scope["server"][0]
+        ours = [server, *addresses()] if _is_loopback(server) else [server]
         try:
-            peer, sdp = await answer(offer, self.codec, client=client, address=server, send=track)
+            peer, sdp = await answer(offer, self.codec, client=client, ours=ours, send=track)
         except BadOffer as error:
             raise HTTPException(400, str(error)) from None
         while len(self) >= self.most:
@@ -101,12 +105,12 @@ class Peers:
 
 
 async def answer(
-    offer: str, codec: str, *, client: str, address: str, send: MediaStreamTrack | None = None
+    offer: str, codec: str, *, client: str, ours: Sequence[str], send: MediaStreamTrack | None = None
 ) -> tuple[RTCPeerConnection, str]:
     """Answer an SDP offer of one video in this codec; we take it, or `send` ours. Nothing but video goes either way.
 
-    `client`: the address that the offer came from; `address`: ours, on which the connection may come in. Whoever gets
-    the connection must close it. Raises BadOffer.
+    `client`: the address that the offer came from; `ours`: those on which the connection may come in; if the first one
+    is loopback, from this machine alone. Whoever gets the connection must close it. Raises BadOffer.
     """
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # None would mean a server of Google
     try:
@@ -120,7 +124,7 @@ async def answer(
         for transceiver in peer.getTransceivers():
             if transceiver is not video:
                 transceiver.direction = "inactive"
-            _listen_on(address, transceiver.receiver.transport.transport.iceGatherer._connection)
+            _listen_on(ours, transceiver.receiver.transport.transport.iceGatherer._connection)
         await peer.setLocalDescription(await peer.createAnswer())
     except Exception as error:  # a stranger's text goes through a parser that raises whatever it likes
         await peer.close()
@@ -147,11 +151,30 @@ def reachable(offer: str, client: str) -> str:
     return "\r\n".join(lines)
 
 
-def _listen_on(address: str, connection: Any) -> None:
+def _listen_on(ours: Sequence[str], connection: Any) -> None:
     """aioice has no setting for the addresses to listen on, and leaves out loopback."""
     gather = connection.get_component_candidates
 
     async def get(component: int, addresses: object, timeout: int = 5) -> Any:  # noqa: ARG001
-        return await gather(component, [address], timeout)
+        found = await gather(component, ours, timeout)
+        if _is_loopback(ours[0]):
+            for protocol in connection._protocols:
+                _hear_only(ours, protocol)
+        return found
 
     connection.get_component_candidates = get
+
+
+def _hear_only(ours: Sequence[str], protocol: Any) -> None:
+    """Drop whatever does not come from this machine itself."""
+    hear = protocol.datagram_received
+
+    def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
+        if address[0] in ours:
+            hear(data, address)
+
+    protocol.datagram_received = datagram_received
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback

@@ -30,8 +30,8 @@ from live.local_server.keys import addresses, certificate, token_for
 
 _log = logging.getLogger("doppelcam.web")
 _MOST_CONNECTIONS = 64
-_LOOK = Path(__file__).parent / "look.css"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_SHARED = Path(__file__).parent
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -46,7 +46,7 @@ class LocalServer:
     def __init__(self, name: str, page: Path, routes: Sequence[tuple[str, str, Handler]]) -> None:
         self.url = ""
         self._name = name
-        files = [file for file in sorted(page.iterdir()) if file.suffix in _TYPES] + [_LOOK]
+        files = [file for folder in (page, _SHARED) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
         table = [Route("/" if f.name == "index.html" else f"/{f.name}", _file(f)) for f in files]
         table += [Route(path, handler, methods=[method]) for path, method, handler in routes]
         self._app = Starlette(routes=table)

@@ -128,5 +128,6 @@ class Doorstep(H11Protocol):
         self.loop.call_later(_SECONDS, self._dawdled)
 
     def _dawdled(self) -> None:
-        if self.cycle is None:
+        asked: object = self.cycle
+        if asked is None:
             self.transport.abort()

@@ -27,6 +27,7 @@ from live.local_server import LocalServer
 from live.parts import NothingYet
 from live.peers import CODECS, Peers
 from live.settings import setting
+from live.sources.browser.prompt import be_prompt
 from live.sources.video_file import to_bgr
 from live.trace import clock
 
@@ -98,7 +99,9 @@ class Browser:
         return JSONResponse({**asked, "sending": len(self._peers) > 0})
 
     def _began(self, _: str, peer: RTCPeerConnection) -> None:
-        self._draining = asyncio.ensure_future(self._drain(peer.getReceivers()[0].track))
+        receiver = peer.getReceivers()[0]
+        be_prompt(receiver)
+        self._draining = asyncio.ensure_future(self._drain(receiver.track))
 
     def _left(self, _: str) -> None:
         self._draining.cancel()
