@@ -80,6 +80,7 @@ _EXTRAS = {
     "insightface": "insightface",
     "tritonclient": "remote",
     "grpc": "remote",
+    **dict.fromkeys(("starlette", "uvicorn", "aiortc", "segno", "cryptography"), "web"),
 }
 
 

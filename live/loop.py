@@ -29,7 +29,7 @@ from live.guard import ENDED, STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
+from live.parts import Blender, EndOfSource, Finder, NothingYet, Sink, Source, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.sound import Sound
@@ -40,6 +40,7 @@ from live.track import Tracks
 
 _TICK_S = 0.05
 _CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
+_WAITING = "waiting for a picture"
 
 
 @dataclass
@@ -109,6 +110,7 @@ class Loop:
         self._persona: Persona | None = None
         self._absent: str | None = None  # why nothing comes right now
         self._ended = ENDED  # what the last cover says
+        self._waiting: str | None = None  # what the source waits for
         self._delivered_ns = 0
         self._position_s: float | None = None
 
@@ -201,7 +203,7 @@ class Loop:
             silent_ms = (now - self._delivered_ns) / 1e6
             if not self.lossless and silent_ms > self.settings.stall_ms:
                 position = None if self._position_s is None else self._position_s + silent_ms / 1000
-                self._deliver(self.guard.stand_in(self._absent or "waiting for a picture", position), stamp=False)
+                self._deliver(self.guard.stand_in(self._absent or self._waiting or _WAITING, position), stamp=False)
             if status is not None:
                 status()
 
@@ -231,10 +233,14 @@ class Loop:
                 captured = self.parts.source.read()
         except EndOfSource:
             raise Closed from None
+        except NothingYet as wait:
+            self._waiting = str(wait)
+            return
         except SourceLost as error:
             self.ledger.count("source_lost")
             self._find_again(_CAMERA_LOST, error, self.parts.source.close, self.parts.source.open)
             return
+        self._waiting = None
         self.ledger.count("captured")
         frame = self._admit(captured)
         if self.lossless:

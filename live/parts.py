@@ -25,6 +25,10 @@ class EndOfSource(Exception):
     """A source that has an end came to it. Not an error."""
 
 
+class NothingYet(Exception):
+    """A source has no picture at the moment, though nothing is wrong with it: its text says what it waits for."""
+
+
 class Source(Protocol):
     """Where pictures come from."""
 
@@ -32,7 +36,10 @@ class Source(Protocol):
         """Raises BadInput or NotAvailable; SourceLost where trying again later may help."""
 
     def read(self) -> Captured:
-        """Block for the next picture. Raises EndOfSource at the end, SourceLost when it went away."""
+        """Block for the next picture. Raises EndOfSource at the end, SourceLost when it went away.
+
+        A source that may wait for long raises NothingYet every now and then, and is read again: the cover shows why.
+        """
 
     def close(self) -> None: ...
 

@@ -56,8 +56,8 @@ class Notices(logging.Handler):
     """What the packages below say while they start, on the screen: "first use: measuring", "fallback"."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        colour = "bold yellow" if record.levelno >= logging.WARNING else "dim"
-        err.print(f"[{colour}]{escape(record.getMessage())}[/]", soft_wrap=True)
+        style = getattr(record, "style", None) or ("bold yellow" if record.levelno >= logging.WARNING else "dim")
+        err.print(f"[{style}]{escape(record.getMessage())}[/]", soft_wrap=True)
 
 
 class StatusLine:
