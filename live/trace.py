@@ -95,7 +95,7 @@ class Ledger:
         self._sinks = {sink: Counter() for sink in self._sinks}
         self._age = Histogram()
         self._late = 0
-        self._delays: dict[str, float] = dict.fromkeys(self._delays, 0.0)
+        self._delays = dict.fromkeys(self._delays, 0.0)
         self._began_ns: int | None = None
         self._first_live_ns: int | None = None
         self._made_ns = self._clock()
