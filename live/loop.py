@@ -107,6 +107,8 @@ class Loop:
 
         `status` is called about twenty times a second on the calling thread.
         """
+        # Each thread does its own work: a pool inside of OpenCV wakes and spins for pieces that are too small for it.
+        cv2.setNumThreads(1)
         camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
         engine = self._stage(
             "engine", self._open_engine, self._engine_step, self.parts.finder.close,

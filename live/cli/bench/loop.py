@@ -175,7 +175,8 @@ def _print(tree: dict[str, Any]) -> None:
     covers = ", ".join(f"{count} x {reason}" for reason, count in tree["covers"].items()) or "none"
     out.print(f"dropped: {dropped}; covers: {covers}", soft_wrap=True)
     out.print(
-        f"[bold]processor {cpu['all']:.1f} ms a frame[/] on all threads, {cpu['without_source']:.1f} without the source; "
+        f"[bold]processor {cpu['all']:.1f} ms a frame[/] on all threads, {cpu['without_source']:.1f} without the "
+        f"source; "
         f"{cpu['cores_busy']:.2f} cores busy; memory {memory['start']:.0f} MB, at the end {memory['end']:.0f}",
         soft_wrap=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from live.spans import Span
 
-_WIDE, _HIGH, _LEFT, _BOTTOM = 860, 220, 52, 28
+_WIDE, _HIGH, _LEFT, _BOTTOM = 860, 224, 52, 28
 _COLOURS = {"camera": "#8a8f98", "engine": "#3b82c4", "swap": "#a05bb5", "pixels": "#2f9e6e"}
 _SINK = "#d9822b"
 _POINTS = 4000  # more are not drawn one by one
@@ -91,14 +92,15 @@ def _scatter(seconds: list[float], ages: list[float], period_ms: float) -> str:
     every = max(1, len(ages) // _POINTS)
     top = _round_up(max(float(np.percentile(ages, 99.8)) * 1.15, period_ms * 1.1))
     last = max(seconds[-1], 1e-3)
-    x = lambda s: _LEFT + (_WIDE - _LEFT - 8) * s / last  # noqa: E731
-    y = lambda ms: (_HIGH - _BOTTOM) * (1 - min(ms, top) / top) + 4  # noqa: E731
+    x = _Axis(last, _LEFT, _WIDE - 8)
+    y = _Axis(top, _HIGH - _BOTTOM, 12)
     dots = "".join(
         f'<circle cx="{x(s):.1f}" cy="{y(ms):.1f}" r="1.6"/>'
         for s, ms in list(zip(seconds, ages, strict=True))[::every]
     )
-    line = f'<path class=limit d="M{_LEFT} {y(period_ms):.1f}H{_WIDE - 8}"/><text x="{_WIDE - 10}" y="{y(period_ms) - 4:.1f}" class=end>camera period</text>'
-    return _plot(_grid_y(top, y, "ms") + _grid_x(last, x, "s") + f"<g class=dots>{dots}</g>" + line)
+    limit = f'<path class=limit d="M{_LEFT} {y(period_ms):.1f}H{_WIDE - 8}"/>'
+    limit += _text(_WIDE - 10, y(period_ms) - 4, "camera period", "end")
+    return _plot(_grid_y(top, y, "ms") + _grid_x(last, x, "s") + f"<g class=dots>{dots}</g>" + limit)
 
 
 def _histogram(ages: list[float], age: dict[str, float]) -> str:
@@ -107,15 +109,15 @@ def _histogram(ages: list[float], age: dict[str, float]) -> str:
     top = _round_up(max(float(np.percentile(ages, 99.8)), 1.0))
     counts, edges = np.histogram(np.minimum(ages, top), bins=60, range=(0, top))
     most = max(1, int(counts.max()))
-    x = lambda ms: _LEFT + (_WIDE - _LEFT - 8) * ms / top  # noqa: E731
-    y = lambda n: (_HIGH - _BOTTOM) * (1 - n / most) + 4  # noqa: E731
+    x = _Axis(top, _LEFT, _WIDE - 8)
+    y = _Axis(most, _HIGH - _BOTTOM, 12)
     bars = "".join(
         f'<rect x="{x(low):.1f}" y="{y(n):.1f}" width="{x(high) - x(low) - 1:.1f}" height="{y(0) - y(n):.1f}"/>'
         for n, low, high in zip(counts, edges, edges[1:], strict=False)
         if n
     )
     marks = "".join(
-        f'<path class=limit d="M{x(age[p]):.1f} 4V{y(0):.1f}"/><text x="{x(age[p]) + 4:.1f}" y="{14 + 13 * k}">{p}</text>'
+        f'<path class=limit d="M{x(age[p]):.1f} 12V{y(0):.1f}"/>{_text(x(age[p]) + 4, 14 + 13 * k, p)}'
         for k, p in enumerate(("p50", "p95", "p99"))
         if age[p] <= top
     )
@@ -129,43 +131,56 @@ def _waterfall(own: list[Span]) -> str:
     start = max(span.ended_ns for span in own if span.name == "read")
     last = max((span.ended_ns - start) / 1e6 for span in work)
     top, row = _round_up(last), 26
-    x = lambda ms: 150 + (_WIDE - 158) * ms / top  # noqa: E731
+    x = _Axis(top, 150, _WIDE - 8)
     rows = []
     for k, span in enumerate(work):
         begin, end = (span.began_ns - start) / 1e6, (span.ended_ns - start) / 1e6
         colour = _COLOURS.get(span.thread, _SINK)
-        inside = x(begin) > _WIDE - 120
-        at = f'x="{x(begin) - 5:.1f}" class=end' if inside else f'x="{x(end) + 5:.1f}"'
+        late = x(begin) > _WIDE - 120  # no room behind the bar
         rows.append(
-            f'<text x="142" y="{k * row + 19}" class=end>{escape(f"{span.thread}: {span.name}")}</text>'
-            f'<rect x="{x(begin):.1f}" y="{k * row + 6}" width="{max(1.0, x(end) - x(begin)):.1f}" height="17" '
-            f'fill="{colour}"/><text {at} y="{k * row + 19}">{span.ms:.2f}</text>'
+            _text(142, k * row + 19, f"{span.thread}: {span.name}", "end")
+            + f'<rect x="{x(begin):.1f}" y="{k * row + 6}" width="{max(1.0, x(end) - x(begin)):.1f}" height="17" '
+            f'fill="{colour}"/>'
+            + _text(x(begin) - 5 if late else x(end) + 5, k * row + 19, f"{span.ms:.2f}", "end" if late else "start")
         )
     high = len(work) * row + _BOTTOM
     ticks = "".join(
-        f'<path class=grid d="M{x(t):.1f} 0V{high - _BOTTOM + 2}"/><text x="{x(t):.1f}" y="{high - 10}" class=mid>{t:g} ms</text>'
+        f'<path class=grid d="M{x(t):.1f} 0V{high - _BOTTOM + 2}"/>{_text(x(t), high - 10, f"{t:g} ms", "mid")}'
         for t in _ticks(top)
+        if x(t) < _WIDE - 20
     )
     return _plot(ticks + "".join(rows), high)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where a value from 0 to `top` lies in the plot, in its units; what is more lies at the end."""
+
+    top: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (self.end - self.start) * min(float(value), self.top) / self.top
 
 
 def _plot(content: str, high: int = _HIGH) -> str:
     return f'<svg viewBox="0 0 {_WIDE} {high}" role=img>{content}</svg>'
 
 
-def _grid_y(top: float, y: Any, unit: str) -> str:
+def _text(x: float, y: float, words: str, where: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class={where}>{escape(words)}</text>'
+
+
+def _grid_y(top: float, y: _Axis, unit: str) -> str:
     return "".join(
-        f'<path class=grid d="M{_LEFT} {y(t):.1f}H{_WIDE - 8}"/><text x="{_LEFT - 6}" y="{y(t) + 4:.1f}" class=end>{t:g} {unit}</text>'
+        f'<path class=grid d="M{_LEFT} {y(t):.1f}H{_WIDE - 8}"/>{_text(_LEFT - 6, y(t) + 4, f"{t:g} {unit}", "end")}'
         for t in _ticks(top)
     )
 
 
-def _grid_x(top: float, x: Any, unit: str) -> str:
-    return "".join(
-        f'<text x="{x(t):.1f}" y="{_HIGH - 8}" class=mid>{t:g} {unit}</text>'
-        for t in _ticks(top, 8)
-        if x(t) < _WIDE - 20
-    )
+def _grid_x(top: float, x: _Axis, unit: str) -> str:
+    return "".join(_text(x(t), _HIGH - 8, f"{t:g} {unit}", "mid") for t in _ticks(top, 8) if x(t) < _WIDE - 20)
 
 
 def _ticks(top: float, about: int = 5) -> list[float]:
@@ -187,15 +202,18 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 _STYLE = """<style>
 :root{--ink:#1c2128;--faint:#68707c;--paper:#fff;--line:#e3e6ea;--dot:#3b82c4;--mark:#c2452d}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--faint:#98a0ab;--paper:#16191e;--line:#2b3037;--dot:#64a8e8;--mark:#f0795f}}
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:900px;margin:2rem auto;padding:0 1rem}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e6e8eb;--faint:#98a0ab;--paper:#16191e;--line:#2b3037;--dot:#64a8e8;--mark:#f0795f}}
+body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);
+max-width:900px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem}h2{font-size:1.05rem;margin:2rem 0 .3rem}p{color:var(--faint);margin:.2rem 0}
 .cards{display:flex;flex-wrap:wrap;gap:.6rem}
 .cards div{border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem;color:var(--faint);font-size:.85rem}
 .cards b{display:block;font-size:1.25rem;color:var(--ink)}
 svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:var(--faint)}
-.end{text-anchor:end}.mid{text-anchor:middle}.grid{stroke:var(--line)}.limit{stroke:var(--mark);stroke-dasharray:4 3}
-.dots{fill:var(--dot);fill-opacity:.65}.bars{fill:var(--dot)}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.2rem .9rem .2rem 0;border-bottom:1px solid var(--line);text-align:left}
+.end{text-anchor:end}.mid{text-anchor:middle}.grid{stroke:var(--line)}
+.limit{stroke:var(--mark);stroke-dasharray:4 3}.dots{fill:var(--dot);fill-opacity:.65}.bars{fill:var(--dot)}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+td,th{padding:.2rem .9rem .2rem 0;border-bottom:1px solid var(--line);text-align:left}
 td+td,th+th{text-align:right}th{color:var(--faint);font-weight:500}
 </style>"""

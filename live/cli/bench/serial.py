@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from live.frame import Frame
@@ -38,6 +39,7 @@ def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callabl
     finder, swapper, blender, source, sinks = (
         parts.finder, parts.swapper, parts.blender, parts.source, parts.sinks.values(),
     )  # fmt: skip
+    cv2.setNumThreads(1)  # as the loop has it
     try:
         format = source.open()
         finder.open()
@@ -78,8 +80,8 @@ def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callabl
                 meter.keep()
         return meter.costs()
     finally:
-        for part in (source, finder, swapper, blender, *sinks):
-            part.close()
+        for close in (source.close, finder.close, swapper.close, blender.close, *(sink.close for sink in sinks)):
+            close()
 
 
 class _Meter:
