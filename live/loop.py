@@ -121,6 +121,8 @@ class Loop:
 
         `status` is called about twenty times a second on the calling thread.
         """
+        # Each thread does its own work: a pool inside of OpenCV wakes and spins for pieces that are too small for it.
+        cv2.setNumThreads(1)
         close_swapper = self.parts.swapper.close
         stages = [
             self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),

@@ -6,10 +6,12 @@ import typer
 
 from live.cli.bench import engines as engines_command
 from live.cli.bench import look as look_command
+from live.cli.bench import loop as loop_command
 from live.cli.bench import overload as overload_command
 
 app = typer.Typer(help="Judge the swap on a clip, measure the nets and the loop.")
 app.command("look")(look_command.look)
+app.command("loop")(loop_command.loop)
 app.command("engines")(engines_command.engines)
 app.command("overload")(overload_command.overload)
 
