@@ -12,7 +12,7 @@ from live.parts import Sink
 from live.reopen import reopen
 from live.trace import Ledger
 
-_TRIES = 10  # 9 s with the pauses of reopen
+_TRIES = 5
 
 Outlet = tuple[str, Callable[[], None], Callable[[], None], Callable[[], None], Mailbox[SafeFrame]]
 """What a stage is made of: name, open, step, close, and the mailbox that it empties."""

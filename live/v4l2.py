@@ -20,6 +20,7 @@ FIELD_NONE = 1
 CAP_CAPTURE, CAP_OUTPUT, CAP_CAPTURE_MPLANE, CAP_STREAMING, CAP_DEVICE_CAPS = 0x1, 0x2, 0x1000, 0x04000000, 0x80000000
 FLAG_ERROR, FLAG_CLOCK_MASK, FLAG_MONOTONIC = 0x40, 0xE000, 0x2000
 DISCRETE = 1
+_NEXT_CONTROL = 0x80000000
 LOOPBACK = "v4l2 loopback"  # the driver of virtual cameras
 
 
@@ -166,6 +167,21 @@ class Buffer(_Struct):
     ]
 
 
+class QueryCtrl(_Struct):
+    _fields_ = [
+        ("id", c_uint32),
+        ("type", c_uint32),
+        ("name", c_char * 32),
+        ("limits", ctypes.c_int32 * 4),
+        ("flags", c_uint32),
+        ("reserved", c_uint32 * 2),
+    ]
+
+
+class Control(_Struct):
+    _fields_ = [("id", c_uint32), ("value", ctypes.c_int32)]
+
+
 def _code(direction: int, number: int, struct: type) -> int:
     """An ioctl request code as <asm-generic/ioctl.h> makes it: direction, size, 'V', number."""
     return direction << 30 | ctypes.sizeof(struct) << 16 | ord("V") << 8 | number
@@ -174,6 +190,7 @@ def _code(direction: int, number: int, struct: type) -> int:
 _WRITE, _READ = 1, 2
 QUERYCAP = _code(_READ, 0, Capability)
 ENUM_FMT = _code(_READ | _WRITE, 2, FmtDesc)
+G_FMT = _code(_READ | _WRITE, 4, Format)
 S_FMT = _code(_READ | _WRITE, 5, Format)
 REQBUFS = _code(_READ | _WRITE, 8, RequestBuffers)
 QUERYBUF = _code(_READ | _WRITE, 9, Buffer)
@@ -182,6 +199,8 @@ DQBUF = _code(_READ | _WRITE, 17, Buffer)
 STREAMON = _code(_WRITE, 18, ctypes.c_int)
 STREAMOFF = _code(_WRITE, 19, ctypes.c_int)
 S_PARM = _code(_READ | _WRITE, 22, StreamParm)
+S_CTRL = _code(_READ | _WRITE, 28, Control)
+QUERYCTRL = _code(_READ | _WRITE, 36, QueryCtrl)
 ENUM_FRAMESIZES = _code(_READ | _WRITE, 74, FrmSizeEnum)
 ENUM_FRAMEINTERVALS = _code(_READ | _WRITE, 75, FrmIvalEnum)
 
@@ -191,6 +210,30 @@ def ioctl(handle: int, request: int, argument: ctypes.Structure | ctypes.c_int) 
     import fcntl  # Linux and macOS only
 
     fcntl.ioctl(handle, request, argument, True)
+
+
+def integer(value: int) -> ctypes.c_int:
+    return ctypes.c_int(value)
+
+
+def controls(handle: int) -> dict[str, int]:
+    """The names and numbers of a device's controls. Raises OSError where it has none."""
+    found: dict[str, int] = {}
+    query = QueryCtrl(id=_NEXT_CONTROL)
+    while True:
+        try:
+            ioctl(handle, QUERYCTRL, query)
+        except OSError:
+            if found:
+                return found
+            raise
+        found[_text(query.name)] = query.id
+        query.id |= _NEXT_CONTROL
+
+
+def set_control(handle: int, number: int, value: int) -> None:
+    """Raises OSError."""
+    ioctl(handle, S_CTRL, Control(number, value))
 
 
 def fourcc(letters: str) -> int:
