@@ -166,9 +166,9 @@ class Loop:
             self._deliver(self.guard.stand_in(STARTING))
         self._go.set()
         while not self._stopping.wait(_TICK_S):
-            if any(not stage.alive for stage in stages if stage not in sinks) or not any(
-                stage.alive for stage in sinks
-            ):
+            if not all(stage.alive for stage in stages if stage not in sinks):
+                return
+            if not any(stage.alive for stage in sinks):
                 return
             now = self._clock()
             if end_ns is not None and now >= end_ns:
