@@ -20,7 +20,8 @@ RATE = 48_000
 
 
 def watch(camera, width, height, pictures):
-    command = f"gst-launch-1.0 -q pipewiresrc target-object={camera} ! videoconvert ! video/x-raw,format=BGR ! fdsink fd=1 sync=false"
+    source = f"gst-launch-1.0 -q pipewiresrc target-object={camera}"
+    command = f"{source} ! videoconvert ! video/x-raw,format=BGR ! fdsink fd=1 sync=false"
     program = subprocess.Popen(command.split(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     threading.Thread(target=read_pictures, args=(program.stdout, width, height, pictures), daemon=True).start()
     return program
