@@ -109,10 +109,9 @@ def parts_of(run: Run) -> Parts:
     source = _source(run)
     sinks: dict[str, Any] = {}
     for spec in run.sinks:
-        sink = _sink(run, spec)
-        if sink in sinks.values():
+        if run.sinks.count(spec) > 1:
             raise BadInput(f"the sink {shown(spec)!r} is given twice")
-        sinks[_free_name(shown(spec), sinks)] = sink
+        sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
     face = run.face
     return Parts(
         source=source,

@@ -27,8 +27,14 @@ def click(first_ns, inside, wanted):
 
 
 def main(name, seconds=60.0):
-    properties = {"media.class": "Audio/Source", "node.name": name, "node.description": name,
-                  "priority.session": "2000", "node.latency": f"{BLOCK}/{RATE}"}  # fmt: skip
+    properties = {
+        "media.class": "Audio/Source",
+        "node.name": name,
+        "node.description": name,
+        "node.latency": f"{BLOCK}/{RATE}",
+        "node.group": "pipewire.dummy",  # the session's own clock drives it, as a sound card does elsewhere
+        "priority.session": "2000",
+    }
     stream = Stream(name, OUT_OF, properties, _OFFER, 0, unit=8)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

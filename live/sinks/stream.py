@@ -16,6 +16,7 @@ from live.sinks._encoded import Encoded, Timeline
 from live.trace import clock
 
 SCHEMES = {"rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "tcp": "mpegts", "srt": "mpegts"}
+_OPTIONS = {"flv": {"flvflags": "no_duration_filesize"}, "mpegts": {}}
 _PATIENCE_S = 5
 
 
@@ -50,10 +51,10 @@ class Stream:
         }  # fmt: skip
         container = None
         try:
+            # rw_timeout is not passed on by PyAV; a peer that hangs holds up this sink's own thread alone.
             container = av.open(
                 self.url, "w", format=SCHEMES[scheme], timeout=_PATIENCE_S,
-                options={"rw_timeout": f"{_PATIENCE_S}000000", "flush_packets": "1",
-                         "flvflags": "no_duration_filesize"},
+                options={"flush_packets": "1"} | _OPTIONS[SCHEMES[scheme]],
             )  # fmt: skip
             encoded = Encoded(container, format, options, bit_rate=self.bitrate * 1000)
             container.start_encoding()
