@@ -121,7 +121,7 @@ class Doorstep(H11Protocol):
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         # The system would keep some MB for a client that reads slowly: a second of pictures, all of them old.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
         patience = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux: who takes nothing for so long is gone
         if patience is not None:
             sock.setsockopt(socket.IPPROTO_TCP, patience, int(_SECONDS * 1000))
