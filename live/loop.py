@@ -31,6 +31,7 @@ from live.outlets import Outlets
 from live.pace import Pace
 from live.parts import Blender, EndOfSource, Finder, NothingYet, Sink, Source, Swapper
 from live.reopen import reopen
+from live.session import Session
 from live.settings import setting
 from live.sound import Sound
 from live.spans import Spans
@@ -56,8 +57,8 @@ class LoopSettings:
 
 @dataclass
 class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; a `sound`
-    is kept as late as the picture is.
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
+    says why it may not be worn any more; a `sound` is kept as late as the picture is.
     """
 
     source: Source
@@ -66,6 +67,8 @@ class Parts:
     blender: Blender
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
+    why_not: Callable[[], str] = lambda: ""
+    session: Session | None = None
     sound: Sound | None = None
 
 
@@ -89,6 +92,7 @@ class Loop:
         outlets: Outlets | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
+        guard.permit = parts.why_not
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
         self.spans = spans or Spans(on=False)

@@ -10,7 +10,7 @@ import typer
 
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
-from live.cli import bench, lower, models
+from live.cli import bench, consent, faces, lower, models
 from live.cli import doctor as doctor_command
 from live.cli import export as export_command
 from live.cli import list as list_command
@@ -31,6 +31,8 @@ app.command("export")(export_command.export)
 app.add_typer(bench.app, name="bench")
 models.app.command("lower")(lower.lower)
 app.add_typer(models.app, name="models")
+app.add_typer(faces.app, name="faces")
+app.add_typer(consent.app, name="consent")
 
 
 # Typer has brought its own copy of click since 0.24: its errors are known only as the base of the one it exports.

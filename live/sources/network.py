@@ -20,8 +20,9 @@ from live.frame import Captured, Format
 from live.parts import EndOfSource
 from live.settings import setting
 from live.sources._pace import Pace
-from live.sources.video_file import MOST_PIXELS, reason, to_bgr
+from live.sources.video_file import reason, to_bgr
 from live.trace import clock
+from live.videos import MOST_PIXELS
 
 # Scheme of the address -> the protocols that FFmpeg may use for it: what a server answers never opens a local file.
 _PROTOCOLS = {

@@ -20,8 +20,8 @@ from live.settings import setting
 from live.sound.of_file import FileTrack
 from live.sources._pace import Pace
 from live.trace import clock
+from live.videos import FORMATS, LIMITS, MOST_PIXELS, look_into
 
-MOST_PIXELS = 7680 * 4320
 _BT709 = 1
 
 
@@ -48,14 +48,16 @@ class VideoFile:
         if not Path(where).expanduser().is_file():
             raise BadInput(f"there is no video file {where}", hint="check its path")
         name = str(Path(where).expanduser())
+        look_into(Path(name))
         try:
-            self._container = av.open(name)
+            self._container = av.open(name, options=FORMATS)
             streams = self._container.streams.video
             if not streams:
                 raise BadInput(
                     f"{where} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm"
                 )
             streams[0].thread_type = "AUTO"
+            streams[0].codec_context.options = LIMITS
             self._frames = self._container.decode(streams[0])
             first = next(self._frames, None)
         except (av.FFmpegError, OSError, ValueError) as error:
