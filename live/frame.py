@@ -38,12 +38,16 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a source delivers and every sink gets. `sound` is a file or URL with a sound track in step with it."""
+    """What a source delivers and every sink gets. `sound` is a file or URL with a sound track in step with it.
+
+    `session` is the run's random number (24 bits), which marks and recordings carry.
+    """
 
     width: int
     height: int
     fps: float
     sound: str | None = None
+    session: int = 0
 
 
 @dataclass(slots=True)
