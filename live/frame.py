@@ -102,6 +102,10 @@ class View:
     face: Face
 
 
+Disclosure = Literal["synthetic", "self", "consented", "unverified"]
+"""How it is known that this face may be worn; it decides how large the label on outgoing pictures is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Persona:
     """Whose face is worn: one portrait or several, the one that looks most straight into the camera first; or a
@@ -111,6 +115,7 @@ class Persona:
     name: str
     views: tuple[View, ...]
     model: ModelCard | None = None
+    disclosure: Literal["synthetic", "self", "consented", "unverified"] = "unverified"
 
     @property
     def image(self) -> Image:
