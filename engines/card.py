@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import re
@@ -12,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines import strict_json
 from engines.errors import ModelError
 from engines.plain_file import MAX_FILE, read_plain
+from engines.strict_json import short
 
 CARD_FILE = "card.json"
 _MAX_CARD = 1 << 20  # bytes
@@ -83,49 +84,39 @@ def read_card(folder: Path, trusted: bool = False) -> ModelCard:
         raise ModelError(f"{folder} is not a model folder: no readable {CARD_FILE}")
     text = read_plain(path, _MAX_CARD, links=trusted)
     try:
-        tree = json.loads(
-            text.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_int=_whole,
-            parse_float=_finite,
-            parse_constant=_finite,
-        )
-    except RecursionError as error:
-        raise ModelError(f"{path} is nested too deep for a card") from error
+        tree = strict_json.loads(text.decode("utf-8"))
     except ValueError as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(tree, dict):
-        raise ModelError(f"{path} must hold one JSON object")
 
     def entry(name: str, kind: type, default: Any = None) -> Any:
         value = tree.get(name, default)
         if not isinstance(value, kind):
-            raise ModelError(f"{path}: field {name!r} must be a {kind.__name__}, got {_short(value)}")
+            raise ModelError(f"{path}: field {name!r} must be a {kind.__name__}, got {short(value)}")
         return value
 
     def title(name: str) -> str:
         value = str(entry(name, str))
         if not _TITLE.fullmatch(value):
-            raise ModelError(f"{path}: field {name!r} must be a plain name, got {_short(value)}", hint=_TITLE_HINT)
+            raise ModelError(f"{path}: field {name!r} must be a plain name, got {short(value)}", hint=_TITLE_HINT)
         return value
 
     def texts(name: str) -> dict[str, str]:
         value = entry(name, dict)
         if not all(isinstance(text, str) for text in value.values()):
-            raise ModelError(f"{path}: field {name!r} must map names to text, got {_short(value)}")
+            raise ModelError(f"{path}: field {name!r} must map names to text, got {short(value)}")
         return dict(value)
 
     def plain(names: Iterable[str], field: str) -> None:
         for name in names:
             if not is_plain_name(name):
                 raise ModelError(
-                    f"{path}: field {field!r} names {_short(name)}; files in the folder itself are expected"
+                    f"{path}: field {field!r} names {short(name)}; files in the folder itself are expected"
                 )
 
     def numbers(name: str) -> dict[str, float]:
         value = entry(name, dict, {})
         if not all(isinstance(number, (int, float)) and 0 <= number < math.inf for number in value.values()):
-            raise ModelError(f"{path}: field {name!r} must map names to numbers, 0 or more, got {_short(value)}")
+            raise ModelError(f"{path}: field {name!r} must map names to numbers, 0 or more, got {short(value)}")
         return {key: float(number) for key, number in value.items()}
 
     files, sha256, probes = texts("files"), texts("sha256"), entry("probes", str, "")
@@ -133,7 +124,7 @@ def read_card(folder: Path, trusted: bool = False) -> ModelCard:
     plain(sha256, "sha256")
     plain([probes] if probes else [], "probes")
     if not all(_SHA256.fullmatch(value) for value in sha256.values()):
-        raise ModelError(f"{path}: field 'sha256' must map file names to 64 hexadecimal digits, got {_short(sha256)}")
+        raise ModelError(f"{path}: field 'sha256' must map file names to 64 hexadecimal digits, got {short(sha256)}")
     return ModelCard(
         folder=folder,
         name=title("name"),
@@ -159,28 +150,3 @@ def is_plain_name(name: str) -> bool:
         and not set(name) & set("/\\:")
         and len(name) < 200
     )
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) < len(pairs):  # which of the two is meant is anybody's guess
-        raise ValueError("a key is given twice: " + _short([key for key, _ in pairs]))
-    return tree
-
-
-def _whole(text: str) -> int:
-    if len(text) > 19:
-        raise ValueError(f"{_short(text)} is too large a number")
-    return int(text)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{_short(text)} is no finite number")
-    return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -178,11 +178,11 @@ def data_folder() -> Path:
     return Path(platformdirs.user_data_dir("doppelcam", appauthor=False))
 
 
-def check_name(name: str) -> None:
-    """Raise BadInput unless `name` can be the name of a model folder on every system."""
+def check_name(name: str, what: str = "model") -> None:
+    """Raise BadInput unless `name` can be the name of a file or folder on every system."""
     if not _NAME.fullmatch(name) or name.endswith(".") or _RESERVED.fullmatch(name):
         raise BadInput(
-            f"{name!r} cannot be the name of a model",
+            f"{name!r} cannot be the name of a {what}",
             hint="letters, digits, '.', '_' and '-', at most 64 of them, the first a letter or digit",
         )
 

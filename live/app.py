@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,22 @@ from typing import Any
 from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
-from live import settings
+from live import session, settings
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
-from live.personas import model_of, open_persona
+from live.personas import Choice, choose
+from live.personas.consent import SCOPE
 from live.settings import setting
 from live.track import Tracks
 
 KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
 SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings}
 SHORT = {"virtual": "virtual_camera"}
+USES = {"recording": "record", "stream": "stream", "window": "", "null": ""}
+"""What a sink does with the face, as in consent.SCOPE; "": the picture stays with the wearer. Of all others: live."""
+
+_log = logging.getLogger("doppelcam.live")
 
 
 @dataclass
@@ -30,7 +37,7 @@ class Run:
 
     source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
     face: str = setting(
-        "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
+        "", "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]"
     )
     finder: str = setting("mediapipe_mesh", "what finds faces")
     swapper: str = setting("auto", "what makes the new face; auto: mesh from pictures, trained from a trained model")
@@ -105,15 +112,34 @@ def parts_of(run: Run) -> Parts:
         if spec in sinks:
             raise BadInput(f"the sink {spec!r} is given twice")
         sinks[spec] = _sink(run, spec)
-    face = run.face
+    choice = choose(run.face)
+    _demand_scope(choice, sinks)
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
-        swapper=_swapper(run, model_of(face)),
+        swapper=_swapper(run, choice.model),
         blender=_part(run, "blenders", run.blender),
         sinks=sinks,
-        persona=lambda finder: open_persona(face, finder),
+        persona=choice.open,
+        why_not=choice.why_not,
+        session=session.begin(choice.name, choice.disclosure),
     )
+
+
+def kind_of(part: Any) -> str:
+    """What a part's file is called."""
+    return type(part).__module__.rpartition(".")[2]
+
+
+def _demand_scope(choice: Choice, sinks: dict[str, Any]) -> None:
+    """Raise BadInput where a sink does what nobody consented to."""
+    uses = {USES.get(kind_of(sink), "live") for sink in sinks.values()} - {""}
+    for use in sorted(uses):
+        if choice.scope is not None and use not in choice.scope:
+            raise BadInput(
+                f"the face {choice.name!r} may not {SCOPE[use]}",
+                hint=f"the consent covers: to {'; to '.join(SCOPE[one] for one in choice.scope)}",
+            )
 
 
 def loop_of(run: Run, parts: Parts) -> Loop:
@@ -122,6 +148,39 @@ def loop_of(run: Run, parts: Parts) -> Loop:
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
     return Loop(parts, guard, tracks, loop_settings, lossless=run.fast)
+
+
+@contextmanager
+def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
+    """Keeps the user's own record of sessions. Call what it gives when pictures come, again as often as you like: a
+    run that could not start is none.
+    """
+    held = loop.parts.session
+    assert held is not None, "parts_of() begins a session"
+    kinds = [kind_of(sink) for sink in loop.parts.sinks.values()]
+    noted: list[bool] = []
+
+    def begun() -> None:
+        if noted:
+            return
+        noted.append(True)
+        if held.disclosure == "unverified" and any(USES.get(kind, "live") for kind in kinds):
+            _log.info(
+                "nobody's consent to wear %r is known: the label on outgoing pictures is larger (doppelcam faces)",
+                held.persona,
+            )
+        try:
+            session.note_start(held, kinds, marks=())
+        except BadInput as error:  # the record is the user's: a full disk does not end the show
+            _log.warning("%s", error.message)
+
+    try:
+        yield begun
+        begun()  # a short file may be over before anybody looked
+    finally:
+        if noted:
+            with suppress(BadInput):
+                session.note_end(held)
 
 
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,9 @@ class Guard:
         300, "how long the last swapped picture stays when a face is missed", low=0, high=2000, step=50
     )
 
+    permit: Callable[[], str] = field(default_factory=lambda: lambda: "", init=False, repr=False)
+    """Says in words why the face may not be shown any more, "" while it may; asked for each frame."""
+
     _ledger: Ledger | None = field(default=None, init=False)
     _format: Format | None = field(default=None, init=False)
     _covers: dict[str, Image] = field(default_factory=dict, init=False)
@@ -51,6 +55,9 @@ class Guard:
     def judge(self, frame: Frame) -> SafeFrame:
         """What to show for this frame. The frame's image is taken over: nobody may write to it again."""
         with self._lock:
+            if why := self.permit():
+                self._last = None
+                return self._cover(why, frame.position_s)
             if frame.trouble is not None or frame.faces or frame.lost:
                 self._empty_since = None
             if frame.trouble is not None:

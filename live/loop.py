@@ -28,6 +28,7 @@ from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
 from live.reopen import reopen
+from live.session import Session
 from live.settings import setting
 from live.stage import Stage, errors_of, start_all
 from live.trace import Clock, Ledger, Trace, clock
@@ -50,7 +51,9 @@ class LoopSettings:
 
 @dataclass
 class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs."""
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
+    says why it may not be worn any more.
+    """
 
     source: Source
     finder: Finder
@@ -58,6 +61,8 @@ class Parts:
     blender: Blender
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
+    why_not: Callable[[], str] = lambda: ""
+    session: Session | None = None
 
 
 class Loop:
@@ -75,6 +80,7 @@ class Loop:
         clock: Clock = clock,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
+        guard.permit = parts.why_not
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
         self._clock = clock

@@ -28,6 +28,7 @@ def _own_folders(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
         patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+    patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     yield
     patch.undo()
 

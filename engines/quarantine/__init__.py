@@ -2,10 +2,7 @@
 
 Runtimes are C++ and trust what they read: a crafted file may crash them, hang them or fill the memory. Whatever
 happens in there ends that process only, and is told as a ModelError. What passed is remembered by its sha256.
-
-Linux limits the memory, the processor time and the clock time of the process, and forbids it to write files. macOS
-does the same but for the memory, which it does not enforce. On Windows a separate process and the clock remain. The
-process is no wall against an attacker who takes over the runtime: it has the rights of the user.
+`child.py` says how far the process is limited, and what it is no wall against.
 """
 
 from __future__ import annotations
@@ -14,12 +11,9 @@ import contextlib
 import json
 import os
 import re
-import signal
 import stat
-import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +22,13 @@ import platformdirs
 from engines.card import ModelCard
 from engines.errors import ModelError, NotAvailable
 from engines.plain_file import read_plain
+from engines.quarantine.child import ask
 from engines.quarantine.onnx_file import OnnxFile, Port, open_onnx
 
 SECONDS = 20.0  # for any file; and for large ones:
 SECONDS_PER_BYTE = 1 / 10e6
 _MAX_ANSWER = _MAX_REMEMBERED = 1 << 20  # bytes
 _HINT = "do not use this file; get the model from where it was published"
-
-# The places that hold this process's packages (a venv, --user, a checkout) and nothing else: -I leaves out the working
-# directory and PYTHONPATH, from where a stranger's files could be imported.
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from engines.quarantine.first_load import answer; answer(*sys.argv[2:])"
-)
-_KEPT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-# Each thread of a maths library takes memory out of the limit.
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def admit(card: ModelCard) -> None:
@@ -76,79 +61,28 @@ def inspect(path: Path) -> OnnxFile:
     """
     with open_onnx(path) as file:
         seconds = SECONDS + os.fstat(file.fileno()).st_size * SECONDS_PER_BYTE
-    code, told, late = _ask(path, seconds)
-    if late:
+    try:
+        ended = ask("engines.quarantine.first_load:answer", str(path.absolute()), str(int(seconds) + 1),
+                    seconds=seconds, most_bytes=_MAX_ANSWER)  # fmt: skip
+    except OSError as error:
+        raise NotAvailable(f"the check of {path} could not be started: {error}") from error
+    if ended.late:
         raise ModelError(f"{path}: loading and running it once takes more than {seconds:.0f} seconds", hint=_HINT)
-    if code < 0:
-        raise ModelError(f"{path}: loading it {_how_it_ended(-code)}", hint=_HINT)
-    if not told:
+    if ended.crash:
+        raise ModelError(f"{path}: loading it {ended.crash}", hint=_HINT)
+    if not ended.told:
         raise NotAvailable(
-            f"the check of {path} could not be started: {sys.executable} ended with exit code {code}",
+            f"the check of {path} could not be started: {sys.executable} ended with exit code {ended.code}",
             hint="install doppelcam again",
         )
     try:
-        tree = json.loads(told)
+        tree = json.loads(ended.told)
         if "file" in tree:
             return _file(tree["file"])
         problem = ModelError(_printable(tree["error"]), hint=_printable(tree["hint"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: loading it gives no answer that makes sense", hint=_HINT) from error
     raise problem
-
-
-def _ask(path: Path, seconds: float) -> tuple[int, bytes, bool]:
-    """Exit code, answer, and whether time was up, of the process in quarantine. Nothing of it is left running."""
-    places = json.dumps([place for place in sys.path if os.path.isabs(place)])
-    command = [sys.executable, "-I", "-B", "-c", _START, places, str(path.absolute()), str(int(seconds) + 1)]
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    late = threading.Event()
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=kept | _ENVIRONMENT,
-            cwd=path.absolute().anchor,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise NotAvailable(f"the check of {path} could not be started: {error}") from error
-
-    def give_up() -> None:
-        late.set()
-        _kill(child)
-
-    assert child.stdout is not None
-    timer = threading.Timer(seconds, give_up)
-    timer.start()
-    try:
-        told = child.stdout.read(_MAX_ANSWER)  # until the process ends or is killed, or has said too much
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(1)
-    finally:
-        timer.cancel()
-        _kill(child)
-        child.stdout.close()
-    return child.wait(), told, late.is_set()
-
-
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """The process and all that it started, which may outlive it and hold its pipe."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if sys.platform == "win32":
-            child.kill()
-        else:
-            os.killpg(child.pid, signal.SIGKILL)
-
-
-def _how_it_ended(number: int) -> str:
-    if sys.platform != "win32" and number == signal.SIGXCPU:
-        return "takes too long"
-    try:
-        return f"crashes ({signal.Signals(number).name})"
-    except ValueError:
-        return f"crashes (signal {number})"
 
 
 def _printable(text: str) -> str:

@@ -1,6 +1,6 @@
 """What runs inside the quarantine: limits itself, checks a file, loads and runs it once, answers in one line of JSON.
 
-Started by quarantine.py in a process of its own; it never runs in the program itself.
+Started by the package in a process of its own; it never runs in the program itself.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engines.engine import Variant
 from engines.errors import DoppelcamError, ModelError
 from engines.plain_file import megabytes
 from engines.plugins import Plugins
+from engines.quarantine.child import limit_memory, limit_rest
 from engines.quarantine.onnx_file import OnnxFile, read_onnx
 from engines.quarantine.rules import clip
 
@@ -36,13 +37,13 @@ def answer(path: str, seconds: str) -> None:
     sys.stdout.flush()
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    _limit_rest(int(seconds))
-    allowed = _limit_memory(FLOOR_BYTES)
+    limit_rest(int(seconds))
+    allowed = limit_memory(FLOOR_BYTES)
     told: dict[str, object]
     try:
         file = read_onnx(Path(path))
         spare = file.memory_bytes - file.weight_bytes
-        allowed = _limit_memory(FLOOR_BYTES + COPIES * file.weight_bytes + 2 * spare)
+        allowed = limit_memory(FLOOR_BYTES + COPIES * file.weight_bytes + 2 * spare)
         if all(port.static for port in file.inputs):
             _try_out(Path(path), file)
         told = {"file": asdict(file)}
@@ -72,26 +73,3 @@ def _try_out(path: Path, file: OnnxFile) -> None:
 def _words(error: Exception) -> str:
     kind = "" if isinstance(error, DoppelcamError) else f"{type(error).__name__}: "
     return f"it cannot be loaded and run: {kind}{clip(str(error))[1:-1]}"
-
-
-def _limit_rest(seconds: int) -> None:
-    """No core file, no file at all; an end, too, when the one who watches the clock is gone."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-
-
-def _limit_memory(size: int) -> int:
-    """From now on this process may have `size` bytes of memory of its own.
-
-    RLIMIT_DATA counts what can be written to, but neither the libraries' code nor the mapped model, as RLIMIT_AS does.
-    """
-    if sys.platform != "win32":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))
-    return size

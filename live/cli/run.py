@@ -21,7 +21,7 @@ def run(
     ] = None,
     face: Annotated[
         str | None,
-        typer.Option(help="A picture's path (group.jpg#2 for its second face), a trained model, or sample[:name]."),
+        typer.Option(help="A picture (group.jpg#2: its second face), one of your faces or models, sample[:name]."),
     ] = None,
     sink: Annotated[
         list[str] | None,
@@ -49,7 +49,7 @@ def run(
 
     For example: [bold]doppelcam run --source sample --face sample --sink swapped.mp4[/]
     """
-    from live.app import build, read_run
+    from live.app import build, read_run, recorded
 
     flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
     flags["fast"] = fast or None
@@ -70,7 +70,12 @@ def run(
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     failure: LoopFailed | None = None
     try:
-        with StatusLine(loop.ledger) as status:
+        with recorded(loop) as begun, StatusLine(loop.ledger) as line:
+
+            def status() -> None:
+                begun()
+                line()
+
             loop.run(seconds=seconds, status=status)
     except LoopFailed as error:
         failure = error

@@ -13,7 +13,8 @@ from live.app import KINDS
 from live.finders.mediapipe_mesh import MediapipeMesh
 from live.frame import Format
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
-from live.personas import SAMPLE_PORTRAITS, open_persona, read_picture
+from live.personas import SAMPLE_PORTRAITS, open_persona
+from live.pictures import read_picture
 from live.settings import argument_of, make, settings_of
 from tests.trained_nets import make_trained
 

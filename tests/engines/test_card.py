@@ -91,7 +91,7 @@ def test_a_card_that_is_not_json_is_named(tmp_path, text):
 @pytest.mark.parametrize("text", ["[]", "1", "null", '"card"'])
 def test_a_card_must_hold_an_object(tmp_path, text):
     (tmp_path / CARD_FILE).write_text(text)
-    with pytest.raises(ModelError, match=r"card\.json must hold one JSON object"):
+    with pytest.raises(ModelError, match=r"one JSON object is expected"):
         read_card(tmp_path)
 
 

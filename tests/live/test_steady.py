@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from live.finders.mediapipe_mesh import MediapipeMesh
 from live.frame import Face
-from live.personas import SAMPLE_PORTRAITS, read_picture
+from live.personas import SAMPLE_PORTRAITS
+from live.pictures import read_picture
 from live.sources.sample import CLIP, Sample
 from live.steady import Steady
 from live.track import Tracks

@@ -16,7 +16,7 @@ from engines import quarantine
 from engines.card import read_card
 from engines.door import RUNTIMES, open_engine
 from engines.errors import ModelError, NotAvailable
-from engines.quarantine import admit, inspect
+from engines.quarantine import admit, child, inspect
 from tests.engines.models import folder_of
 from tests.engines.quarantine.corpus import CASES, model, port
 
@@ -41,7 +41,7 @@ def inside(monkeypatch):
     """Another program inside the quarantine than the real one."""
 
     def put(code, seconds=10.0):
-        monkeypatch.setattr(quarantine, "_START", code)
+        monkeypatch.setattr(child, "START", code)
         monkeypatch.setattr(quarantine, "SECONDS", seconds)
 
     return put
@@ -203,8 +203,9 @@ def test_inside_there_is_no_room_no_file_and_nothing_of_the_users_environment(ca
     monkeypatch.setenv("SECRET", "x")
     inside(
         "import json, os, pathlib, sys; sys.path[:] = json.loads(sys.argv[1])\n"
-        "from engines.quarantine.first_load import FLOOR_BYTES, _limit_memory, _limit_rest\n"
-        "_limit_rest(9); _limit_memory(FLOOR_BYTES)\n"
+        "from engines.quarantine.child import limit_memory, limit_rest\n"
+        "from engines.quarantine.first_load import FLOOR_BYTES\n"
+        "limit_rest(9); limit_memory(FLOOR_BYTES)\n"
         "told = [name for name in os.environ if name in ('PYTHONPATH', 'SECRET', 'HOME')]\n"
         "try: bytearray(1 << 30); told.append('memory')\n"
         "except MemoryError: pass\n"

@@ -8,7 +8,8 @@ import pytest
 
 from live.align import INNER_LIPS, LEFT_EYE, LIDS, OVAL, RIGHT_EYE
 from live.finders.mediapipe_mesh import MediapipeMesh
-from live.personas import SAMPLE_PORTRAITS, read_picture
+from live.personas import SAMPLE_PORTRAITS
+from live.pictures import read_picture
 from live.sources.sample import CLIP, Sample
 from live.track import Tracks
 from tests.clips import read_clip

@@ -1,0 +1,169 @@
+"""Whose face is worn: what `--face` means, who allowed it, and whether it still may be worn.
+
+portraits.py   which face of which picture        packs.py    the user's own faces, sealed, with their consents
+consent.py     another person's signed consent    vault.py    the key to them
+challenge.py   "is it you?" before the camera     likeness.py how like two faces are
+enrol.py       adding a face                      wipe.py     and leaving no trace of it
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.card import CARD_FILE, ModelCard, read_card
+from engines.errors import BadInput, DoppelcamError
+from engines.store import user_store
+from live.frame import Disclosure, Persona, View
+from live.parts import Finder
+from live.personas.packs import Pack, Packs, fingerprint_of, now, user_packs
+from live.personas.portraits import (
+    SAMPLE_PORTRAITS,
+    open_views,
+    sample_names,
+    sample_view,
+    split_number,
+    straightest_first,
+    view_of,
+)
+from live.pictures import decoded
+
+__all__ = ["SAMPLE_PORTRAITS", "Choice", "choose", "model_of", "open_persona", "sample_names"]
+
+_LOOK_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What `--face` means, before anything heavy is opened.
+
+    `open` makes the persona with an opened finder. `why_not` says in words why it may not be worn any more, "" while it
+    may; it is cheap enough to be asked for each frame. `scope`: what it may be used for, as in consent.SCOPE; None:
+    nobody limited it.
+    """
+
+    name: str
+    disclosure: Disclosure
+    open: Callable[[Finder], Persona]
+    model: ModelCard | None = None
+    scope: tuple[str, ...] | None = None
+    why_not: Callable[[], str] = lambda: ""
+
+
+def choose(spec: str) -> Choice:
+    """What `spec` means: a picture's path, `path#2` for its second face from the left, a folder of pictures of one
+    person (straight, turned, smiling), which fill what a single one does not show, `sample[:name]`, the name of one of
+    the user's faces, or a trained model as in `model_of`.
+
+    Raises BadInput: an unknown sample, a name with two meanings, a face that may not be worn (now), a model of another
+    kind; ModelError for a broken model folder; NotAvailable where the key to the faces cannot be read.
+    """
+    kind, _, name = spec.partition(":")
+    if kind == "sample":
+        if name and name not in sample_names():
+            raise BadInput(f"there is no sample face {name!r}", hint=f"choose one of: {', '.join(sample_names())}")
+        name = name or "joel"
+        return Choice(name, "synthetic", lambda finder: Persona(name, (sample_view(name, finder),), None, "synthetic"))
+    if not Path(spec).expanduser().exists():
+        packs = user_packs()
+        if spec in packs.names():
+            return _packed(packs, spec)
+    model = model_of(spec)
+    if model is not None:
+        return Choice(model.name, "unverified", lambda _: Persona(model.name, (), model), model)
+    path, number = split_number(spec)
+    title = path.resolve().name if path.is_dir() else path.stem
+    return Choice(title, "unverified", lambda finder: Persona(title, open_views(path, number, finder)))
+
+
+def open_persona(spec: str, finder: Finder) -> Persona:
+    """The persona named by `spec` (see `choose`). `finder` is an opened one. Raises BadInput and ModelError."""
+    return choose(spec).open(finder)
+
+
+def model_of(spec: str) -> ModelCard | None:
+    """The trained model that `spec` means: a model folder's path or an installed model's name. None: it means pictures.
+
+    Raises BadInput for a model of another kind, ModelError for a broken card.
+    """
+    path = Path(spec).expanduser()
+    if os.path.lexists(path / CARD_FILE):
+        card = read_card(path)
+    elif not path.exists() and spec in user_store().names():
+        card = user_store().card(spec)
+    else:
+        return None
+    if card.facts.get("kind") != "trained":
+        raise BadInput(
+            f"the model {card.name!r} is no trained face to wear (its family is {card.family!r})",
+            hint="doppelcam export makes one of a checkpoint or a .dfm file",
+        )
+    return card
+
+
+def _packed(packs: Packs, name: str) -> Choice:
+    pack = packs.open(name)
+    if name in user_store().names() and pack.model != name:
+        raise BadInput(
+            f"there is a face and a trained model called {name!r}: which one?",
+            hint=f"give the model's folder ({user_store().root / name}), or remove one of them",
+        )
+    allowed = _Allowed(packs, pack)
+    if why := allowed():
+        raise BadInput(f"{name!r} cannot be worn: {why}", hint=f"doppelcam faces show {name}")
+    model = None
+    if pack.model:
+        model = model_of(pack.model)
+        if model is None or fingerprint_of(model) != pack.model_print:
+            raise BadInput(
+                f"the face {name!r} stands for the trained model {pack.model!r}, which is not there any more or is "
+                "not the one that it was",
+                hint=f"doppelcam faces remove {name}, then add it again",
+            )
+
+    def open(finder: Finder) -> Persona:
+        if model is not None:
+            return Persona(name, (), model, pack.disclosure)
+        return Persona(name, straightest_first(_views(pack, finder)), None, pack.disclosure)
+
+    return Choice(name, pack.disclosure, open, model, pack.scope, allowed)
+
+
+def _views(pack: Pack, finder: Finder) -> list[View]:
+    views = []
+    for number, photo in enumerate(pack.photos, 1):
+        image = decoded(photo)  # written by doppelcam, and signed
+        if image is None:
+            raise BadInput(f"portrait {number} of {pack.name!r} is damaged", hint="add it again")
+        views.append(view_of(image, f"portrait {number} of {pack.name!r}", None, finder))
+    return views
+
+
+@dataclass(slots=True)
+class _Allowed:
+    """Whether a face may still be worn: its time each time, whether it is still there and not withdrawn each second."""
+
+    packs: Packs
+    pack: Pack
+    _next_look: float = 0.0
+    _gone: str = ""
+
+    def __call__(self) -> str:
+        seconds = time.monotonic()
+        if seconds >= self._next_look:
+            self._next_look = seconds + _LOOK_AGAIN_S
+            self._gone = self._look()
+        return self._gone or self.pack.why_not(now())
+
+    def _look(self) -> str:
+        if not self.packs.path(self.pack.name).exists():
+            return "this face was removed"
+        consent = self.pack.consent
+        try:
+            withdrawn = consent is not None and self.packs.withdrawn(consent)
+        except DoppelcamError as error:
+            return error.message
+        return "the consent for this face was withdrawn" if withdrawn else ""
