@@ -39,12 +39,15 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a source delivers and every sink gets. `sound` belongs to the pictures (see live/sound)."""
+    """What a source delivers and every sink gets. `sound` belongs to the pictures (see live/sound); `session` is the
+    run's random number (24 bits), which marks and recordings carry.
+    """
 
     width: int
     height: int
     fps: float
     sound: Soundtrack | None = None
+    session: int = 0
 
 
 @dataclass(slots=True)
