@@ -6,13 +6,16 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engines.errors import LoopFailed
 from live.cli.output import check_target, write_whole
 from live.cli.screen import StatusLine, sum_up
+
+if TYPE_CHECKING:
+    from live.loop import Loop
 
 
 def run(
@@ -66,6 +69,22 @@ def run(
         if path is not None:
             check_target(path, what)
 
+    failure = run_to_its_end(loop, seconds)
+    tree = loop.ledger.report()
+    if report is not None:
+        write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
+    if trace is not None:
+        write_whole(trace, json.dumps(chrome_trace(spans)).encode(), "the trace")
+    sum_up(tree)
+    if failure is not None:
+        raise failure
+
+
+def run_to_its_end(loop: Loop, seconds: float | None) -> LoopFailed | None:
+    """Run until the source ends, so many seconds are over or Ctrl-C; answers why the loop failed, if it did.
+
+    What keeps it from starting is raised. A second Ctrl-C ends the program at once.
+    """
     interrupted: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -75,20 +94,12 @@ def run(
         loop.stop()
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    failure: LoopFailed | None = None
     try:
         with StatusLine(loop.ledger) as status:
             loop.run(seconds=seconds, status=status)
     except LoopFailed as error:
-        failure = error
+        return error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    tree = loop.ledger.report()
-    if report is not None:
-        write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
-    if trace is not None:
-        write_whole(trace, json.dumps(chrome_trace(spans)).encode(), "the trace")
-    sum_up(tree)
-    if failure is not None:
-        raise failure
+    return None
