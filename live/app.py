@@ -18,7 +18,6 @@ from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
 from live.personas import model_of, open_persona
 from live.settings import setting
 from live.spans import Spans
-from live.trace import Ledger
 from live.track import Tracks
 
 KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
@@ -92,7 +91,7 @@ def _check_tree(tree: dict[str, Any]) -> None:
 
 def build(run: Run, spans: Spans | None = None) -> Loop:
     """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run), spans)
+    return loop_of(run, parts_of(run), spans=spans)
 
 
 def parts_of(run: Run) -> Parts:
@@ -118,12 +117,12 @@ def parts_of(run: Run) -> Parts:
     )
 
 
-def loop_of(run: Run, parts: Parts, spans: Spans | None = None, ledger: Ledger | None = None) -> Loop:
-    """The loop that runs these parts with this run's settings. Raises BadInput."""
+def loop_of(run: Run, parts: Parts, **more: Any) -> Loop:
+    """The loop that runs these parts with this run's settings; `more` is the Loop's. Raises BadInput."""
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, ledger=ledger, spans=spans)
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, **more)
 
 
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:

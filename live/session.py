@@ -12,7 +12,7 @@ import queue
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -140,16 +140,16 @@ class _Decoder:
 
 
 class Notes(Ledger):
-    """A ledger that also notes which frames the loop took, by their numbers, in order."""
+    """A ledger that also notes which frames the loop took, in order: their numbers, and what was spared in each."""
 
-    taken: list[int]
+    taken: list[tuple[int, int]]
 
     def __init__(self) -> None:
         super().__init__()
         self.taken = []
 
     def processed(self, trace: Trace) -> None:
-        self.taken.append(trace.number)
+        self.taken.append((trace.number, trace.spare))
         super().processed(trace)
 
 
@@ -169,7 +169,7 @@ class Digests:
     def close(self) -> None: ...
 
 
-def end(writer: SealedWriter, taken: list[int], digests: dict[str, str], report: dict[str, Any]) -> None:
+def end(writer: SealedWriter, taken: list[tuple[int, int]], digests: dict[str, str], report: dict[str, Any]) -> None:
     writer.write(_END + json.dumps({"taken": taken, "digests": digests, "report": report}).encode())
 
 
@@ -180,7 +180,7 @@ class Session:
     reader: SealedReader
     settings: dict[str, Any]
     pictures: int
-    taken: list[int] | None
+    taken: list[tuple[int, int]] | None
     digests: dict[str, str]
     report: dict[str, Any] | None
 
@@ -222,7 +222,7 @@ class Replayed:
         self._decode, self._start = _Decoder(), None
         self._pieces = iter(self.session.reader)
         taken = self.session.taken
-        self._left = None if self.paced or taken is None else taken[::-1]
+        self._left = None if self.paced or taken is None else [number for number, _ in reversed(taken)]
         self._first = self._next()
         height, width = self._first.image.shape[:2]
         return Format(width, height, float(self.session.settings["fps"]))
@@ -241,6 +241,13 @@ class Replayed:
 
     def close(self) -> None:
         self._pieces = iter(())
+
+    def spares(self) -> Callable[[], int] | None:
+        """What the loop spares in each frame, as it did then; None where that is decided anew."""
+        if self.paced or self.session.taken is None:
+            return None
+        spares = (spare for _, spare in self.session.taken)
+        return lambda: next(spares, 0)
 
     def _next(self) -> Captured:
         for piece in self._pieces:

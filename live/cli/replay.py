@@ -55,10 +55,10 @@ def replay(
     if settings_of(run)["face_sha256"] != known.settings.get("face_sha256") and face is None:
         err.print(f"[yellow]the picture {run.face} has changed since[/]", soft_wrap=True)
     parts = parts_of(replace(run, source="sample"))
-    parts.source = Replayed(known, paced=live)
+    source = parts.source = Replayed(known, paced=live)
     digests = parts.sinks["session"] = Digests()
     notes = Notes()
-    failure = run_to_its_end(loop_of(run, parts, ledger=notes), None)
+    failure = run_to_its_end(loop_of(run, parts, ledger=notes, spare=source.spares()), None)
     tree = compare(known, digests.seen, notes.report(), same=not live)
     _print(tree)
     if json_ is not None:

@@ -12,7 +12,7 @@ from live.loop import Loop
 from live.parts import EndOfSource
 from live.sealed import SealedWriter
 from live.session import Digests, Notes, Recorder, Replayed, end, read_session
-from tests.doubles import ColourFinder, NumberedCamera, make_loop, read_number
+from tests.doubles import ColourFinder, GreenSwapper, NumberedCamera, make_loop, read_number
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +166,34 @@ def test_live_it_comes_in_its_own_time(tmp_path, monkeypatch):
     paced = [picture.captured_ns for picture in pictures(Replayed(session, paced=True))]
     assert [t - recorded[0] for t in recorded] == [t - paced[0] for t in paced]
     assert now[0] == recorded[-1] - recorded[0]
+
+
+def test_a_replay_spares_what_was_spared_then(tmp_path):
+    levels = []
+
+    class Sparing(GreenSwapper):
+        drawn = True
+
+        def swap(self, image, face):
+            levels.append(self.spare)
+            return super().swap(image, face)
+
+    def play(source, **more):
+        swapper = Sparing()
+        swapper.spare = 0
+        made = make_loop(source, swapper=swapper)
+        levels.clear()
+        notes = Notes()
+        Loop(made.parts, made.guard, made.tracks, made.settings, lossless=True, ledger=notes, **more).run()
+        return notes, list(levels)
+
+    writer = SealedWriter(tmp_path / "s")
+    recorder = Recorder(NumberedCamera(9), writer, {"run": {}})
+    then = iter([0, 0, 1, 1, 2, 2, 3, 0, 0])
+    notes, spared = play(recorder, spare=lambda: next(then))
+    recorder.finish()
+    end(writer, notes.taken, {}, notes.report())
+    writer.close()
+    assert spared == [0, 0, 1, 1, 2, 2, 3, 0, 0]
+    source = Replayed(read_session(tmp_path / "s"))
+    assert play(source, spare=source.spares())[1] == spared
