@@ -104,7 +104,7 @@ def _check_tree(tree: dict[str, Any]) -> None:
 
 def build(run: Run, spans: Spans | None = None, outlets: Outlets | None = None) -> Loop:
     """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run), spans, outlets)
+    return loop_of(run, parts_of(run), spans=spans, outlets=outlets)
 
 
 def parts_of(run: Run) -> Parts:
@@ -164,14 +164,15 @@ def _demand_scope(choice: Choice, sinks: dict[str, Any]) -> None:
             )
 
 
-def loop_of(run: Run, parts: Parts, spans: Spans | None = None, outlets: Outlets | None = None) -> Loop:
-    """The loop that runs these parts with this run's settings. With `outlets`, cameras stay open when it has ended.
-    Raises BadInput.
+def loop_of(run: Run, parts: Parts, **more: Any) -> Loop:
+    """The loop that runs these parts with this run's settings; `more` is the Loop's own.
+
+    With `outlets`, cameras stay open when it has ended. Raises BadInput.
     """
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, spans=spans, outlets=outlets)
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, **more)
 
 
 @contextmanager

@@ -131,6 +131,7 @@ class Frame:
     """One picture on its way through the loop. One owner at a time: hand it over, then forget it.
 
     `lost` counts faces that were there a moment ago, are not found, and are not known to have left.
+    `spare` says how much optional work shall be left out (see Swapper).
     `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`.
     """
 
@@ -141,6 +142,7 @@ class Frame:
     faces: list[Face] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     lost: int = 0
+    spare: int = 0
     trouble: str | None = None
     safe: bool = False
 

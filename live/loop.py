@@ -90,6 +90,7 @@ class Loop:
         spans: Spans | None = None,
         clock: Clock = clock,
         outlets: Outlets | None = None,
+        spare: Callable[[], int] | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         guard.permit = parts.why_not
@@ -97,6 +98,7 @@ class Loop:
         self.ledger = ledger or Ledger(clock)
         self.spans = spans or Spans(on=False)
         self._clock = clock
+        self._spare = spare or self._spare_now
         self._threads = ["engine", "pixels"] if parts.swapper.drawn else ["engine", "swap", "pixels"]
         self._pace = Pace(len(self._threads))
         self._entrance: Mailbox[Frame] = Mailbox(credits=min(settings.in_flight, len(self._threads)))
@@ -282,11 +284,16 @@ class Loop:
         frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
         assert frame is not None, "take without a time limit gives a frame"
         frame.trace.stamp("taken", self._clock())
+        frame.spare = frame.trace.spare = self._spare()
         with self._working("engine"):
             lost = self._try(frame, "the swap failed", self._find)
         self._found.hand(frame)
         if lost is not None:
             self._find_again(_ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
+
+    def _spare_now(self) -> int:
+        """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
+        return 0 if self.lossless else self._pace.spare(1, self._clock())
 
     def _hold_s(self) -> float:
         return self._pace.hold_ns(self._clock()) / 1e9
@@ -317,6 +324,8 @@ class Loop:
             self._find_again(_ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
 
     def _swap(self, frame: Frame) -> None:
+        if hasattr(self.parts.swapper, "spare"):
+            self.parts.swapper.spare = frame.spare
         with self.spans("swap", frame.number):
             frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
         frame.trace.stamp("swapped", self._clock())

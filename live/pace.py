@@ -5,6 +5,8 @@ before the slowest; so it starts as late as it can without making anybody wait (
 there is by then. And where the next picture comes within a small part of the slowest step, it is waited for: it costs
 hardly a frame and saves a camera period of age. Both are decided from how long the steps took lately.
 
+Where a thread cannot keep up with the camera, optional work is spared, step by step; it comes back when there is room.
+
 Nothing here sleeps or reads a clock: times are given, so that tests run on any clock.
 """
 
@@ -16,6 +18,9 @@ _LATELY = 0.2  # the part of a new figure in a mean
 _STRAY_PARTS = 0.5  # so many mean deviations early: more would make frames wait, less would make threads wait for one
 _EARLY_NS = 1_000_000  # and what waking up takes
 _WAIT_PART = 0.04  # the part of the slowest step that may be spent on waiting for a fresher picture
+_FULL, _ROOM = 0.95, 0.7  # parts of the camera's period: a thread that works longer is too slow, one below has room
+_SPARE_NS = 1_000_000_000  # between two changes of what is spared
+MOST_SPARED = 3
 _GAP = 4  # a picture that comes later than so many periods after the last says nothing about the period
 
 
@@ -47,6 +52,7 @@ class Pace:
         self._waiting = [0] * threads  # frames that lie before each thread, the first one's apart
         self._period = Usual()
         self._arrived_ns: int | None = None
+        self._spared, self._spared_ns = 0, 0
 
     def arrived(self, now_ns: int) -> None:
         """A picture came in."""
@@ -83,6 +89,16 @@ class Pace:
             if next_ns is not None and start < next_ns <= start + spend:
                 start = next_ns
             return max(0, int(start) - now_ns)
+
+    def spare(self, thread: int, now_ns: int) -> int:
+        """How much optional work this thread shall leave out now: 0 nothing, up to MOST_SPARED."""
+        with self._lock:
+            load = self._steps[thread].mean / self._period.mean if self._period.mean else 0.0
+            change = (load > _FULL) - (load < _ROOM)
+            if change and now_ns - self._spared_ns >= _SPARE_NS:
+                self._spared = min(max(self._spared + change, 0), MOST_SPARED)
+                self._spared_ns = now_ns
+            return self._spared
 
     def _just_in_time(self, now_ns: int) -> float:
         """The latest start with which no thread further on waits for the frame."""

@@ -57,13 +57,14 @@ class Histogram:
 
 
 class Trace:
-    """When one frame, by its number, passed each station, in clock nanoseconds."""
+    """When one frame, by its number, passed each station, in clock nanoseconds; what was spared in it."""
 
-    __slots__ = ("number", "stamps")
+    __slots__ = ("number", "spare", "stamps")
 
     def __init__(self, captured_ns: int, number: int = 0) -> None:
         self.stamps = {"captured": captured_ns}
         self.number = number
+        self.spare = 0
 
     def stamp(self, station: str, now_ns: int) -> None:
         self.stamps[station] = now_ns

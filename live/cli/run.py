@@ -7,12 +7,16 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from live.cli.output import check_target, write_whole
 from live.cli.screen import StatusLine, say, sum_up
+
+if TYPE_CHECKING:
+    from live.loop import Loop
+    from live.outlets import Outlets
 
 
 def run(
@@ -60,7 +64,7 @@ def run(
 
     For example: [bold]doppelcam run --source sample --face sample --sink swapped.mp4[/]
     """
-    from live.app import build, read_run, recorded
+    from live.app import build, read_run
     from live.outlets import Outlets
     from live.spans import Spans, chrome_trace
 
@@ -76,6 +80,25 @@ def run(
         if path is not None:
             check_target(path, what)
 
+    failure = run_to_its_end(loop, seconds, outlets)
+    tree = loop.ledger.report()
+    if report is not None:
+        write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
+    if trace is not None:
+        write_whole(trace, json.dumps(chrome_trace(spans)).encode(), "the trace")
+    sum_up(tree)
+    if failure is not None:
+        raise failure
+
+
+def run_to_its_end(loop: Loop, seconds: float | None, outlets: Outlets | None = None) -> Exception | None:
+    """Run until the source ends, so many seconds are over or Ctrl-C; answers why the loop failed, if it did.
+
+    What keeps it from starting is raised. A second Ctrl-C ends the program at once. With `outlets`, which are closed at
+    the end, a cover stays on a camera after a failure.
+    """
+    from live.app import recorded
+
     interrupted = threading.Event()
 
     def stop(*_: object) -> None:
@@ -85,7 +108,6 @@ def run(
         loop.stop()
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    failure: Exception | None = None
     try:
         with recorded(loop) as begun, StatusLine(loop.ledger) as line:
 
@@ -97,20 +119,14 @@ def run(
     except Exception as error:
         if not loop.began:
             raise
-        failure = error
-        if outlets.stay and seconds is None:
+        if outlets is not None and outlets.stay and seconds is None:
             # A meeting that loses its camera takes the next one, which shows the bare face.
             say(f"stopped: {error}; a cover stays on the camera until Ctrl-C")
             interrupted.wait()
+        return error
     finally:
-        outlets.close()
+        if outlets is not None:
+            outlets.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    tree = loop.ledger.report()
-    if report is not None:
-        write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
-    if trace is not None:
-        write_whole(trace, json.dumps(chrome_trace(spans)).encode(), "the trace")
-    sum_up(tree)
-    if failure is not None:
-        raise failure
+    return None

@@ -56,6 +56,43 @@ def test_without_the_pace_a_slow_net_behind_the_finder_would_show_older_frames(m
     assert outcome.faults == ["age"]
 
 
+def test_optional_work_is_spared_where_the_pixels_thread_cannot_keep_up(monkeypatch):
+    """A drawn swap of 36 ms at 30 frames a second, of which 3 ms can be left out at each level."""
+    world = World().install(monkeypatch)
+    loop, (shown,) = make(Situation("", 30, find=5, swap=36, drawn=True), world.work, world.clock)
+    levels = []
+
+    loop.parts.swapper.spare = 0
+    cost = loop.parts.swapper.cost
+    loop.parts.swapper.cost = lambda: cost() - 0.003 * loop.parts.swapper.spare
+    inner = loop.parts.swapper.swap
+    loop.parts.swapper.swap = lambda image, face: levels.append(loop.parts.swapper.spare) or inner(image, face)
+    loop.run(seconds=20)
+    assert levels[0] == 0 and sorted(set(levels)) == [0, 1, 2]
+    assert levels[-100:] == [2] * 100  # 30 ms: it keeps up now, and stays as it is
+    assert len(shown.ages_ms) / 20 > 29
+
+
+def test_what_was_spared_comes_back_when_there_is_room(monkeypatch):
+    world = World().install(monkeypatch)
+    loop, _ = make(Situation("", 30, find=5, swap=36, drawn=True), world.work, world.clock)
+    levels = []
+    loop.parts.swapper.spare = 0
+    loop.parts.swapper.cost = lambda: 0.036 if len(levels) < 200 else 0.010
+    inner = loop.parts.swapper.swap
+    loop.parts.swapper.swap = lambda image, face: levels.append(loop.parts.swapper.spare) or inner(image, face)
+    loop.run(seconds=20)
+    assert max(levels) == 3 and levels[-1] == 0
+
+
+def test_nothing_is_spared_where_every_frame_counts_or_the_swap_keeps_up():
+    pace = chain(10, 20, period_ms=33)
+    assert pace.spare(1, 10_000 * MS) == 0
+    loop = make(Situation("", 30, swap=50, drawn=True), lambda seconds: None)[0]
+    loop.lossless = True
+    assert loop._spare() == 0
+
+
 # ---- the decisions
 
 

@@ -65,6 +65,7 @@ class Mesh:
     engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
+    spare: int = field(default=0, init=False)
     _uv: Floats = field(init=False, repr=False)
     _skull: Skull = field(init=False, repr=False)
     _calm: Calm = field(init=False, repr=False)
@@ -141,6 +142,7 @@ class Mesh:
         here = image[top:bottom, left:right]
         corner = np.array([left, top, 0], np.float32)
         old, points = face.mesh - corner, np.ascontiguousarray(new - corner, np.float32)
+        self._occlusion.rate = 2 if self.spare >= 2 else 1
         hidden = self._occlusion.see(image, face, (left, top, right, bottom)).mask if self.front else None
         if hidden is not None and not hidden.any():
             hidden = None
@@ -151,7 +153,8 @@ class Mesh:
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
         if self.light > 0:
             # Light changes slowly: every second frame is soon enough, unless the atlas is another.
-            if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % 2:
+            every = 4 if self.spare >= 3 else 2
+            if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % every == 1:
                 self._read_creases(here, old, seen, hidden is None, wearer)
                 wearer.lit = self._lit(texture, here, old, seen, wearer)
             texture = wearer.lit
