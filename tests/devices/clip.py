@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -51,6 +53,11 @@ class Faces:
     def _cut(self, luma, number):
         x0, y0, x1, y1 = self._boxes[number]
         return luma[y0:y1:_STEP, x0:x1:_STEP].copy()
+
+
+@cache
+def faces():
+    return Faces()
 
 
 def is_cover(luma):
