@@ -148,6 +148,4 @@ def _finish(outlets: list[_Outlet]) -> None:
 
 def _alike(one: Sink, two: Sink) -> bool:
     """Parts of one kind with the same settings."""
-    return type(one) is type(two) and all(
-        getattr(one, f.name) == getattr(two, f.name) for f in settings_of(type(one))
-    )
+    return type(one) is type(two) and all(getattr(one, f.name) == getattr(two, f.name) for f in settings_of(type(one)))

@@ -1,4 +1,4 @@
-"""The sample clip's first frames, whose face is always in the picture, and what tells a swapped face from the bare one."""
+"""The sample clip's first frames, with the face always in sight, and what tells a swapped face from the bare one."""
 
 from __future__ import annotations
 
