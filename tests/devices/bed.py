@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +80,8 @@ class Bed:
                 start_new_session=True,
             )  # fmt: skip
             try:
-                process.wait(timeout_s + _BOOT_S)
-            except subprocess.TimeoutExpired:
-                pass
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout_s + _BOOT_S)
             finally:
                 _end(process)
         said = [folder / name for name in ("output.txt", "console.txt")]
@@ -96,10 +97,8 @@ def find_bed() -> Bed:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """The kernel's processes are one group, and all of them must go."""
-    try:
-        os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

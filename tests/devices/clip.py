@@ -1,6 +1,8 @@
-"""The sample clip's first frames, whose face is always in the picture, and what tells a swapped face from the bare one."""
+"""The sample clip's first frames, with the face always in sight, and what tells a swapped face from the bare one."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import cv2
 import numpy as np
@@ -51,6 +53,11 @@ class Faces:
     def _cut(self, luma, number):
         x0, y0, x1, y1 = self._boxes[number]
         return luma[y0:y1:_STEP, x0:x1:_STEP].copy()
+
+
+@cache
+def faces():
+    return Faces()
 
 
 def is_cover(luma):

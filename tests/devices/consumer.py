@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tests.devices import timecode
-from tests.devices.clip import HEIGHT, WIDTH, Faces, is_cover
+from tests.devices.clip import HEIGHT, WIDTH, faces, is_cover
 
 BARE_BELOW = 6.0  # grey levels: the bare face differs by about 1, the swapped one by more than 12
 
@@ -74,7 +74,7 @@ class Consumer:
     """Reads the device as a meeting program would, until `close()`."""
 
     def __init__(self, device):
-        self._faces = Faces()
+        self._faces = faces()
         words = f"ffmpeg -loglevel error -fflags nobuffer -f v4l2 -i {device} -fps_mode passthrough -pix_fmt gray"
         self._process = subprocess.Popen([*words.split(), "-f", "rawvideo", "-"], stdout=subprocess.PIPE)
 

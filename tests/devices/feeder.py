@@ -1,6 +1,6 @@
 """A webcam for the bed: plays the sample clip with time codes into a loopback camera, 30 frames a second, as YUYV.
 
-    python -m tests.devices.feeder /dev/video8          until it is ended; prints "ready" when the first frame is in
+python -m tests.devices.feeder /dev/video8          until it is ended; prints "ready" when the first frame is in
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(device):
         timecode.burn(picture[:, :, 0], to_and_fro(tick))
         camera.write_bytes(np.ascontiguousarray(picture))
         if tick == 0:
-            print("ready", flush=True)
+            print("ready", flush=True)  # noqa: T201
         tick += 1
         late = time.monotonic() - began - tick / FPS
         if late > 0.2:  # the bed stood still; do not catch up in a burst

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import os
 import platform
 import shutil
@@ -29,16 +30,16 @@ OFF = """
 AUTOFS_FS BTRFS_FS DEBUG_INFO DEBUG_KERNEL EXT4_FS IPV6 ISO9660_FS MEDIA_ANALOG_TV_SUPPORT MEDIA_DIGITAL_TV_SUPPORT
 MEDIA_RADIO_SUPPORT MEDIA_SDR_SUPPORT MEDIA_SUBDRV_AUTOSELECT MEDIA_SUPPORT_FILTER MODULES NETDEVICES QUOTA REISERFS_FS
 SOUND UML_NET WLAN
-""".split()
+"""
 ON = """
 DEBUG_INFO_NONE DEVTMPFS FB HIGH_RES_TIMERS HOSTFS INET MEDIA_SUPPORT MEDIA_TEST_SUPPORT NET NO_HZ_IDLE PCI TMPFS
 UML_PCI_OVER_VIRTIO UNIX V4L_TEST_DRIVERS VIDEO_DEV VIDEO_VIVID VIRTIO_UML
-""".split()
+"""
 # What is big and never compiled here; its Kconfig files must stay.
 LEFT_OUT = """
 */Documentation/*/* */tools/testing *.dts* */sound/*.[ch] */drivers/gpu/drm/*/*.[ch] */drivers/net/*/*.[ch]
 */drivers/scsi/*.[ch] */drivers/staging/*.[ch] */drivers/infiniband/*.[ch]
-""".split()
+"""
 
 
 class Missing(Exception):
@@ -71,7 +72,8 @@ def _key() -> str:
     sums = [line for line in shown.splitlines() if line.startswith("SHA256:")]
     if len(sums) != 2:
         raise Missing(f"apt offers no {LINUX} or no {LOOPBACK} (apt-get update?)")
-    return hashlib.sha256("\n".join([Path(__file__).read_text(), *sums]).encode()).hexdigest()[:16]
+    recipe = [OFF, ON, inspect.getsource(_build), *sums]
+    return hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
 
 
 def _build(folder: Path, finished: Path) -> None:
@@ -85,7 +87,7 @@ def _build(folder: Path, finished: Path) -> None:
     for package in folder.glob("*.deb"):
         do("dpkg-deb", "-x", str(package), ".")
         package.unlink()
-    skipped = [f"--exclude={pattern}" for pattern in LEFT_OUT]
+    skipped = [f"--exclude={pattern}" for pattern in LEFT_OUT.split()]
     do("tar", "xf", f"usr/src/{LINUX}.tar.xz", *skipped)
     tree = folder / LINUX
     drivers = tree / "drivers/media/test-drivers"
@@ -95,7 +97,9 @@ def _build(folder: Path, finished: Path) -> None:
         makefile.write("obj-y += v4l2loopback.o\n")
     make = ("make", "-s", "ARCH=um", f"-j{os.cpu_count() or 1}")
     do(*make, "x86_64_defconfig", cwd=tree)
-    choices = [word for name in OFF for word in ("-d", name)] + [word for name in ON for word in ("-e", name)]
+    choices = [word for name in OFF.split() for word in ("-d", name)] + [
+        word for name in ON.split() for word in ("-e", name)
+    ]
     do("scripts/config", *choices, "--set-val", "UML_PCI_OVER_VIRTIO_DEVICE_ID", "1234", cwd=tree)
     do(*make, "olddefconfig", cwd=tree)
     config = (tree / ".config").read_text()

@@ -31,7 +31,10 @@ class VirtualCamera:
     device: str | None = setting(
         None, "/dev/video19, or the camera's name; the first free one if not given", argument=True
     )
-    pixel_format: str = setting("YUYV", "how v4l2loopback gets the picture", choices=("YUYV", "I420"))
+    # I420: what Chromium likes best, Zoom is known to take, and cheapest to make: 0.4 ms at 720p, YUYV takes 2.6 ms.
+    pixel_format: str = setting(
+        "I420", "how v4l2loopback gets the picture; YUYV for programs that know nothing else", choices=("I420", "YUYV")
+    )
     backend: str = setting("auto", "auto: v4l2loopback itself on Linux; or pyvirtualcam's obs, unitycapture ...")
 
     _camera: Camera | None = field(default=None, init=False, repr=False)
@@ -71,14 +74,15 @@ class VirtualCamera:
 
 def available() -> None:
     """Raises NotAvailable when no virtual camera can be opened here."""
-    if sys.platform == "linux":
-        from live.sinks.virtual_camera.loopback import choose
-
-        try:
-            choose(None)
-        except BadInput as error:
-            raise NotAvailable(error.message, hint=error.hint) from None
-        return
     sink = VirtualCamera()
-    sink.open(Format(640, 480, 30.0))
-    sink.close()
+    try:
+        if sink._native:  # without opening it: programs that look on would see it come and go
+            from live.sinks.virtual_camera.loopback import choose
+
+            choose(None)
+        else:
+            sink.open(Format(640, 480, 30.0))
+    except BadInput as error:
+        raise NotAvailable(error.message, hint=error.hint) from None
+    finally:
+        sink.close()

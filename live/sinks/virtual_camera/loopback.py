@@ -85,7 +85,7 @@ class Loopback:
         self._letters = next((name for name, (fourcc, _, _) in _LAYOUTS.items() if fourcc == got), "")
         if not self._letters or self.width % 2 or self.height % 2:
             raise NotAvailable(
-                f"{self.path} is fixed at {self.width}x{self.height} {got} by programs that read it ({_who(self.path)})",
+                f"{self.path} is fixed at {self.width}x{self.height} {got} by who reads it ({_who(self.path)})",
                 hint="close those programs, and open them again when doppelcam runs",
             )
         rate = Fraction(format.fps).limit_denominator(1001)
@@ -260,11 +260,12 @@ def _none(every: list[Device]) -> NotAvailable:
         )
     folder = Path("/lib/modules") / platform.release()
     if Path("/sys/module/v4l2loopback").exists():
-        return NotAvailable("v4l2loopback is loaded but has no device", hint=f"sudo modprobe -r v4l2loopback; {MODPROBE}")
+        return NotAvailable(
+            "v4l2loopback is loaded but has no device", hint=f"sudo modprobe -r v4l2loopback; {MODPROBE}"
+        )
     installed = any(folder.rglob("v4l2loopback.ko*")) if folder.is_dir() else False
     return NotAvailable(
-        "there is no virtual camera: the kernel module v4l2loopback is not "
-        + ("loaded" if installed else "installed"),
+        "there is no virtual camera: the kernel module v4l2loopback is not " + ("loaded" if installed else "installed"),
         hint=f"load it: {MODPROBE}" if installed else INSTALL,
     )
 
