@@ -28,7 +28,7 @@ SHORT = {"virtual": "virtual_camera"}
 class Run:
     """What one run is made of: the top level keys of doppelcam.toml."""
 
-    source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
+    source: str = setting("camera", "camera[:N|:PATH|:NAME], browser[:PORT], sample, or a video's path or URL")
     face: str = setting(
         "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
     )

@@ -17,7 +17,8 @@ from live.cli.screen import StatusLine, sum_up
 
 def run(
     source: Annotated[
-        str | None, typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL.")
+        str | None,
+        typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, browser, sample, a path or a URL."),
     ] = None,
     face: Annotated[
         str | None,
@@ -25,7 +26,9 @@ def run(
     ] = None,
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="virtual, virtual:/dev/video19, window, null, a path ending in .mp4. May be given again."),
+        typer.Option(
+            help="virtual, virtual:/dev/video19, window, mjpeg, webrtc, a path ending in .mp4, null. May be given again."
+        ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0.0)] = None,
     on_no_face: Annotated[

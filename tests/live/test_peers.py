@@ -84,7 +84,9 @@ def test_packets_from_another_machine_are_dropped_unread(offer):
     assert heard == [b"127.0.0.1"]
 
 
-@pytest.mark.parametrize("text", ["", "hello", "v=0\r\n", "{}", "\x00" * 100, "v=0\r\nm=video 9 RTP/AVP x\r\n", "é" * 50])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "v=0\r\n", "{}", "\x00" * 100, "v=0\r\nm=video 9 RTP/AVP x\r\n", "é" * 50]
+)
 def test_what_is_no_offer_is_refused(text):
     with pytest.raises(BadOffer):
         answered(text)

@@ -32,7 +32,7 @@ def source():
 
 
 def whip(source):
-    return source._server.url + "whip"
+    return source.url + "whip"
 
 
 def pictures(source, count, seconds=20):
@@ -107,7 +107,10 @@ def test_sound_is_not_taken(source):
     with sending(whip(source), numbered, sound=True):
         assert len(pictures(source, 3)) == 3
         peer = next(iter(source._peers._here.values()))
-        assert {t.kind: t.currentDirection for t in peer.getTransceivers()} == {"video": "recvonly", "audio": "inactive"}
+        assert {t.kind: t.currentDirection for t in peer.getTransceivers()} == {
+            "video": "recvonly",
+            "audio": "inactive",
+        }
 
 
 def test_a_picture_of_another_shape_is_fitted_in(source):
@@ -133,7 +136,7 @@ def test_the_whole_picture_is_kept_in_its_shape(shape, box):
 
 def test_the_page_is_told_what_is_asked_for_and_whether_somebody_sends(source):
     asked = {"width": WIDTH, "height": HEIGHT, "fps": 30, "bitrate": 4000}
-    state = source._server.url + "state"
+    state = source.url + "state"
     assert httpx.get(state).json() == {**asked, "sending": False}
     with sending(whip(source), numbered):
         assert httpx.get(state).json() == {**asked, "sending": True}
