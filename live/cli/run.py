@@ -27,7 +27,7 @@ def run(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="virtual, virtual:/dev/video19, window, mjpeg, webrtc, a path ending in .mp4, null. May be given again."
+            help="virtual, virtual:/dev/video19, window, mjpeg, webrtc, null, a path ending in .mp4. Repeatable."
         ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0.0)] = None,

@@ -51,7 +51,7 @@ def test_for_another_device_only_the_address_it_came_in_by_is_offered(offer):
 @pytest.mark.parametrize(
     ("line", "kept"),
     [
-        ("a=candidate:1 1 udp 5 abc.local 5000 typ host generation 0", "a=candidate:1 1 udp 5 10.0.0.7 5000 typ host gener"),
+        ("a=candidate:1 1 udp 5 a.local 5000 typ host generation 0", "a=candidate:1 1 udp 5 10.0.0.7 5000 typ host"),
         ("a=candidate:1 1 UDP 5 192.168.0.3 5000 typ host", "a=candidate:1 1 udp 5 192.168.0.3 5000 typ host"),
         ("a=candidate:1 1 udp 5 8.8.8.8 5000 typ srflx raddr 10.0.0.7 rport 1", None),
         ("a=candidate:1 1 udp 5 8.8.8.8 5000 typ relay raddr 10.0.0.7 rport 1", None),
