@@ -41,7 +41,7 @@ _log = logging.getLogger("doppelcam.live")
 class Run:
     """What one run is made of: the top level keys of doppelcam.toml."""
 
-    source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], sample, a video's path, or a URL")
+    source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], browser[:PORT], sample, a video's path, or a URL")
     face: str = setting(
         "", "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]"
     )

@@ -27,7 +27,7 @@ def read(image):
 
 
 def _bits(number):
-    check = (number ^ number >> 8 ^ number >> 16 ^ number >> 24) & 255
+    check = (0x55 ^ number ^ number >> 8 ^ number >> 16 ^ number >> 24) & 255  # 0x55: a black strip is no number
     return [number >> i & 1 for i in range(31, -1, -1)] + [check >> i & 1 for i in range(7, -1, -1)]
 
 
@@ -44,7 +44,7 @@ globalThis.readCode = (picture, width) => {
     if (i < 32) number = number * 2 + bit; else check = check * 2 + bit;
   }
   const n = number >>> 0;
-  return check === ((n ^ (n >>> 8) ^ (n >>> 16) ^ (n >>> 24)) & 255) ? number : null;
+  return check === ((0x55 ^ n ^ (n >>> 8) ^ (n >>> 16) ^ (n >>> 24)) & 255) ? number : null;
 };
 0
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(
     source: Annotated[
         str | None,
-        typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL (rtsp, http)."),
+        typer.Option(help="camera, camera:1, camera:NAME, browser, sample, a path or a URL (rtsp, http)."),
     ] = None,
     face: Annotated[
         str | None,
@@ -31,7 +31,7 @@ def run(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="virtual, virtual:/dev/video19, pipewire, window, null, a path ending in .mp4 or .mkv, an rtmp:// or "
+            help="virtual, virtual:/dev/video19, pipewire, mjpeg, webrtc, window, null, a path ending in .mp4 or .mkv, an rtmp:// or "
             "udp:// address. May be given again."
         ),
     ] = None,

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
+from live.parts import NothingYet
 from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
 
 
@@ -104,6 +105,34 @@ def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
     assert loop.ledger.report()["source_lost"] == 1
     assert "camera lost, looking for it" in loop.ledger.report()["covers"]
     assert not witness.leaked()
+
+
+def test_a_source_that_waits_is_covered_with_its_reason_and_the_run_can_end():
+    class Waiting(NumberedCamera):
+        def read(self):
+            if self.number == 20 and len(witness.states()) < 26:
+                threading.Event().wait(0.01)
+                raise NothingYet("waiting for somebody")
+            return super().read()
+
+    witness = Witness()
+    loop = make_loop(Waiting(40), sinks={"w": witness}, lossless=False, stall_ms=100)
+    loop.run(seconds=20)
+    report = loop.ledger.report()
+    assert report["covers"]["waiting for somebody"] >= 2
+    assert report["source_lost"] == 0 and not report["errors"]
+    assert witness.states()[-1] == "live" and loop.parts.source.closed == 1
+
+
+def test_a_run_ends_while_its_source_waits():
+    class Waiting(NumberedCamera):
+        def read(self):
+            threading.Event().wait(0.01)
+            raise NothingYet("waiting for somebody")
+
+    loop = make_loop(Waiting(), lossless=False)
+    loop.run(seconds=0.2)
+    assert loop.parts.source.closed == 1
 
 
 def test_a_sink_that_goes_away_is_opened_again_while_the_others_go_on(monkeypatch):

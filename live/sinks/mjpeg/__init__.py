@@ -68,6 +68,11 @@ class Mjpeg:
             self._server.stop(self._end)
         self._server = self._last = None
 
+    @property
+    def url(self) -> str:
+        """The address while it is open, else empty."""
+        return self._server.url if self._server is not None else ""
+
     # ---- on the server's thread
 
     def _show(self, jpeg: bytes | None) -> None:

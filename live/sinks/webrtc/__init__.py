@@ -84,6 +84,11 @@ class Webrtc:
             self._server.stop(self._peers.close)
         self._server = self._encoder = None
 
+    @property
+    def url(self) -> str:
+        """The address while it is open, else empty."""
+        return self._server.url if self._server is not None else ""
+
     # ---- on the server's thread
 
     def _send(self, packet: Any) -> None:

@@ -91,6 +91,11 @@ class Browser:
             self._server.stop(self._peers.close)
         self._server = self._newest = None
 
+    @property
+    def url(self) -> str:
+        """The address while it is open, else empty."""
+        return self._server.url if self._server is not None else ""
+
     # ---- on the server's thread
 
     async def _state(self, _: Request) -> Response:

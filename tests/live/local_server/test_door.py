@@ -206,8 +206,9 @@ def test_who_does_not_ask_is_shown_the_door(say, monkeypatch, begin):
 
 @pytest.mark.parametrize(
     "junk",
-    [b"\x16\x03\x01\x02\x00\x01\x00", b"\x00" * 70_000, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 30_000, b"\r\n" * 50_000,
-     b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n", b"GET " + b"/x" * 50_000 + b" HTTP/1.1\r\n\r\n"],
+    [b"\x16\x03\x01\x02\x00\x01", b"\x00" * 70_000, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 30_000, b"\r\n" * 50_000,
+     b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+     b"GET " + b"/x" * 50_000 + b" HTTP/1.1\r\n\r\n"],
 )  # fmt: skip
 def test_junk_is_no_request(say, monkeypatch, junk):
     monkeypatch.setattr(door, "_SECONDS", 0.5)

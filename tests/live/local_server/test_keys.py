@@ -60,7 +60,7 @@ def test_where_nothing_can_be_kept_the_secret_is_new_each_time(tmp_path, monkeyp
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     assert keys.token_for("mjpeg") != keys.token_for("mjpeg")
-    with pytest.raises(OSError):
+    with pytest.raises(NotADirectoryError):
         keys.certificate()
 
 

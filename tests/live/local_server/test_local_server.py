@@ -24,7 +24,7 @@ def test_it_listens_on_loopback_alone(make):
     server = make()
     assert server.url.startswith("http://127.0.0.1:")
     for address in addresses():
-        with pytest.raises(OSError), socket.create_connection((address, port_of(server)), timeout=2):
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((address, port_of(server)), timeout=2):
             pass
 
 

@@ -57,7 +57,7 @@ def feeding(sink, safe_frame, period_s=0.01, noise=None):
 
 
 def stream_of(sink):
-    return sink._server.url + "stream.mjpg"
+    return sink.url + "stream.mjpg"
 
 
 def numbers(url, count):

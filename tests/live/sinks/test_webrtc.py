@@ -64,7 +64,7 @@ def feeding(sink, safe_frame, picture=numbered):
 
 
 def whep(sink):
-    return sink._server.url + "whep"
+    return sink.url + "whep"
 
 
 def test_every_picture_arrives_with_its_colours(sink, safe_frame):
