@@ -25,7 +25,7 @@ import cv2
 
 from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
-from live.guard import ENDED, STARTING, Guard, covers_face
+from live.guard import ENDED, STARTING, STILL_BARE, Guard, covers_face, glimpse, still_bare
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
@@ -359,10 +359,12 @@ class Loop:
     def _blend(self, frame: Frame) -> None:
         pairs = list(zip(frame.faces, frame.patches, strict=True))
         if all(covers_face(face, patch, frame.image) for face, patch in pairs):
+            before = [glimpse(patch, frame.image) for patch in frame.patches]
             with self.spans("blend", frame.number):
                 for face, patch in pairs:
                     self.parts.blender.blend(frame.image, face, patch)
-            frame.safe = True
+            bare = any(still_bare(patch, old, frame.image) for patch, old in zip(frame.patches, before, strict=True))
+            frame.safe, frame.trouble = not bare, STILL_BARE if bare else None
         frame.trace.stamp("blended", self._clock())
         self._failures = 0
 

@@ -31,8 +31,8 @@ def run(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="virtual, virtual:/dev/video19, pipewire, mjpeg, webrtc, window, null, a path ending in .mp4 or .mkv, an rtmp:// or "
-            "udp:// address. May be given again."
+            help="virtual, virtual:/dev/video19, pipewire, mjpeg, webrtc, window, null, a path ending in .mp4 or .mkv, "
+            "an rtmp:// or udp:// address. May be given again."
         ),
     ] = None,
     sound: Annotated[
