@@ -99,9 +99,11 @@ def pytest_runtest_logreport(report):
 
 
 @pytest.fixture
-def kept():
-    """A folder that outlives the guest, for pictures and reports."""
-    return Path(inside())
+def kept(request):
+    """A folder of this test that outlives the guest, for pictures and reports."""
+    folder = Path(inside(), request.node.name[:60])
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture

@@ -226,8 +226,8 @@ def busy_with(path: str) -> str:
     """Who has this device open, in words."""
     found, secret = v4l2.holders(path)
     names = [f"{name} (process {number})" for number, name in found if number != os.getpid()]
-    if names:
-        return ", ".join(names)
+    if names or found:
+        return ", ".join(names) or "this doppelcam itself"
     return "a program of another user" if secret else "another program"
 
 
