@@ -2,44 +2,96 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from live.frame import Format, Image
-from live.sound import SoundReader, Soundtrack
+from live.sound import Samples, SoundReader
 
 TICKS = 90_000
+AAC_SAMPLES = 1024
 _SMPTE170M = 6
 _LIMITED = 1
-_AAC_SAMPLES = 1024
+
+Planes = npt.NDArray[np.uint8]
+"""A picture as I420, u8 [height * 3 / 2, width]."""
 
 
-@dataclass
-class Encoded:
-    """An opened container with its tracks. Every method may raise av.FFmpegError or OSError."""
+class Encoder:
+    """Encodes into an opened PyAV container. Every method may raise av.FFmpegError or OSError."""
 
-    container: Any
-    format: Format
-    options: dict[str, str]
-    bit_rate: int | None = None
-
-    def __post_init__(self) -> None:
-        self.width, self.height = self.format.width // 2 * 2, self.format.height // 2 * 2  # 4:2:0 has no odd sizes
-        rate = Fraction(self.format.fps).limit_denominator(1001)
-        video = self.container.add_stream("libx264", rate=rate, options=self.options)
-        video.width, video.height, video.pix_fmt = self.width, self.height, "yuv420p"
+    def __init__(
+        self,
+        container: Any,
+        size: tuple[int, int],
+        fps: float,
+        options: dict[str, str],
+        bit_rate: int | None = None,
+        sound: tuple[int, int] | None = None,
+    ) -> None:
+        """`sound`: its rate and its channels, 1 or 2."""
+        self.container = container
+        video = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+        video.width, video.height = size
+        video.pix_fmt = "yuv420p"
         video.codec_context.time_base = Fraction(1, TICKS)
         video.codec_context.colorspace, video.codec_context.color_range = _SMPTE170M, _LIMITED
-        if self.bit_rate is not None:
-            video.bit_rate = self.bit_rate
-        self._video = video
+        if bit_rate is not None:
+            video.bit_rate = bit_rate
+        self._video, self._audio, self._samples = video, None, 0
+        if sound is not None:
+            self._rate, channels = sound
+            self._audio = container.add_stream("aac", rate=self._rate)
+            self._audio.layout = self._layout = "stereo" if channels > 1 else "mono"
+
+    def picture(self, planes: Planes, tick: int) -> None:
+        """Add a picture at this time, in 1/90000 s."""
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame.pts, frame.time_base = tick, Fraction(1, TICKS)
+        self.container.mux(self._video.encode(frame))
+
+    def sound(self, samples: Samples) -> None:
+        """Add AAC_SAMPLES samples after those before."""
+        assert self._audio is not None, "opened with sound"
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._samples, Fraction(1, self._rate)
+        self.container.mux(self._audio.encode(frame))
+        self._samples += AAC_SAMPLES
+
+    def finish(self) -> None:
+        """Write what the encoders still hold."""
+        self.container.mux(self._video.encode(None))
+        if self._audio is not None:
+            self.container.mux(self._audio.encode(None))
+
+    def close(self) -> None:
+        self.container.close()
+
+
+class Takes(Protocol):
+    """What Encoder does, here or in another process."""
+
+    def picture(self, planes: Planes, tick: int) -> None: ...
+    def sound(self, samples: Samples) -> None: ...
+
+
+def even(format: Format) -> tuple[int, int]:
+    """Width and height: 4:2:0 has no odd sizes."""
+    return format.width // 2 * 2, format.height // 2 * 2
+
+
+class Feed:
+    """Gives pictures in the order of time, and the sound as far as the pictures are, without gaps."""
+
+    def __init__(self, encoder: Takes, size: tuple[int, int], sound: SoundReader | None) -> None:
+        self._encoder, self._size, self._sound = encoder, size, sound
         self._last = -1
-        self._sound = _Sound(self.format.sound, self.container) if self.format.sound else None
+        self._samples = 0
 
     @property
     def begun(self) -> bool:
@@ -54,50 +106,23 @@ class Encoded:
         if tick <= self._last:
             return
         self._last = tick
-        picture = cv2.cvtColor(image[: self.height, : self.width], cv2.COLOR_BGR2YUV_I420)
-        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")  # type: ignore[arg-type]
-        frame.pts, frame.time_base = tick, Fraction(1, TICKS)
-        self.container.mux(self._video.encode(frame))
+        width, height = self._size
+        planes = cv2.cvtColor(image[:height, :width], cv2.COLOR_BGR2YUV_I420)
+        self._encoder.picture(planes, tick)  # type: ignore[arg-type]
         if self._sound is not None:
-            self._sound.write(at_s, position_s - at_s, zero_ns)
+            self._carry(self._sound, at_s, position_s - at_s, zero_ns)
 
-    def finish(self) -> None:
-        """Write what the encoders still hold."""
-        self.container.mux(self._video.encode(None))
-        if self._sound is not None:
-            self._sound.finish()
+    def _carry(self, reader: SoundReader, until_s: float, shift_s: float, zero_ns: int) -> None:
+        while (self._samples + AAC_SAMPLES) / reader.rate <= until_s:
+            sound = reader.read(self._samples / reader.rate + shift_s, AAC_SAMPLES, zero_ns)
+            if sound is None:
+                return
+            self._encoder.sound(sound)
+            self._samples += AAC_SAMPLES
 
     def close(self) -> None:
         if self._sound is not None:
             self._sound.close()
-        self.container.close()
-
-
-class _Sound:
-    """Writes the sound as far as the pictures are. Its samples follow each other without gaps."""
-
-    def __init__(self, track: Soundtrack, container: Any) -> None:
-        self._reader: SoundReader = track.open()
-        self._container, self._count = container, 0
-        self._stream = container.add_stream("aac", rate=self._reader.rate)
-        self._stream.layout = self._layout = "stereo" if self._reader.channels > 1 else "mono"
-
-    def write(self, until_s: float, shift_s: float, zero_ns: int) -> None:
-        rate = self._reader.rate
-        while (self._count + _AAC_SAMPLES) / rate <= until_s:
-            sound = self._reader.read(self._count / rate + shift_s, _AAC_SAMPLES, zero_ns)
-            if sound is None:
-                return
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T), format="fltp", layout=self._layout)
-            frame.sample_rate, frame.pts, frame.time_base = rate, self._count, Fraction(1, rate)
-            self._container.mux(self._stream.encode(frame))
-            self._count += _AAC_SAMPLES
-
-    def finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 class Timeline:

@@ -16,7 +16,7 @@ import av
 from engines.errors import BadInput, NotAvailable, SinkLost
 from live.frame import Format, SafeFrame
 from live.settings import setting
-from live.sinks._encoded import Encoded, Timeline
+from live.sinks._encoded import Encoder, Feed, Timeline, even
 from live.trace import clock
 
 KINDS = {
@@ -37,7 +37,8 @@ class Recording:
         "veryfast", "x264's effort", choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
     )
 
-    _encoded: Encoded | None = field(default=None, init=False, repr=False)
+    _encoder: Encoder | None = field(default=None, init=False, repr=False)
+    _feed: Feed | None = field(default=None, init=False, repr=False)
     _first_s: float | None = field(default=None, init=False)
     _timeline: Timeline = field(default_factory=Timeline, init=False, repr=False)
 
@@ -54,7 +55,12 @@ class Recording:
         try:
             self._partial().touch()  # PyAV creates the file only with the first packet: too late for a clear error
             container = av.open(str(self._partial()), "w", format=kind, options=options)
-            self._encoded = Encoded(container, format, {"crf": str(self.quality), "preset": self.preset})
+            sound = format.sound.open() if format.sound else None
+            options = {"crf": str(self.quality), "preset": self.preset}
+            self._encoder = Encoder(
+                container, even(format), format.fps, options, sound=(sound.rate, sound.channels) if sound else None
+            )
+            self._feed = Feed(self._encoder, even(format), sound)
         except BadInput:
             self._discard(container)
             raise
@@ -67,7 +73,7 @@ class Recording:
             ) from None
 
     def write(self, frame: SafeFrame) -> None:
-        assert self._encoded is not None, "open() comes first"
+        assert self._feed is not None, "open() comes first"
         captured_ns = None if frame.trace is None else frame.trace.stamps["captured"]
         self._timeline.note(frame.position_s, captured_ns, clock())
         if frame.position_s is None or self._timeline.zero_ns is None:
@@ -76,35 +82,37 @@ class Recording:
             self._first_s = frame.position_s
         try:
             at_s = frame.position_s - self._first_s
-            self._encoded.write(frame.image, at_s, frame.position_s, self._timeline.zero_ns)
+            self._feed.write(frame.image, at_s, frame.position_s, self._timeline.zero_ns)
         except (av.FFmpegError, OSError) as error:
             raise SinkLost(
                 f"the recording {self.path} broke off: {_reason(error)}", hint="is the disk full?", closed=True
             ) from None
 
     def close(self) -> None:
-        encoded, self._encoded = self._encoded, None
-        if encoded is None:
+        encoder, feed = self._encoder, self._feed
+        self._encoder = self._feed = None
+        if encoder is None or feed is None:
             return
-        if not encoded.begun:
-            self._discard(encoded)
+        feed.close()
+        if not feed.begun:
+            self._discard(encoder)
             return
         try:
-            encoded.finish()
-            encoded.close()
+            encoder.finish()
+            encoder.close()
             self._partial().replace(self._target())
         except (av.FFmpegError, OSError) as error:
             raise SinkLost(
-                f"the recording {self.path} could not be finished: {_reason(error)}", hint=self._rescue(encoded)
+                f"the recording {self.path} could not be finished: {_reason(error)}", hint=self._rescue(encoder)
             ) from None
 
-    def _rescue(self, encoded: Encoded) -> str:
+    def _rescue(self, encoder: Encoder) -> str:
         """Leave nothing that nobody can play; what to do."""
         if self._target().suffix.lower() == ".mkv" and self._partial().is_file():
             with suppress(av.FFmpegError, OSError, ValueError):
-                encoded.close()
+                encoder.close()
             return f"what was written so far can be played: {self._partial()}"
-        self._discard(encoded)
+        self._discard(encoder)
         return "an .mkv keeps what was written so far, an .mp4 cannot"
 
     def _target(self) -> Path:
@@ -117,7 +125,7 @@ class Recording:
             return target.with_name(f"{target.stem}.part{target.suffix}")
         return target.with_name(f".{target.name}.part")
 
-    def _discard(self, opened: Encoded | av.container.OutputContainer | None) -> None:
+    def _discard(self, opened: Encoder | av.container.OutputContainer | None) -> None:
         if opened is not None:
             # A container that got no frame cannot write its index; it is thrown away anyhow.
             with suppress(av.FFmpegError, OSError, ValueError):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
-
-import av
 
 from engines.errors import BadInput, NotAvailable, SinkLost
 from live.address import shown
 from live.frame import Format, SafeFrame
 from live.settings import setting
-from live.sinks._encoded import Encoded, Timeline
+from live.sinks._encoded import Feed, Timeline, even
+from live.sinks._sender import Sender
 from live.trace import clock
 
 SCHEMES = {"rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "tcp": "mpegts", "srt": "mpegts"}
-_OPTIONS = {"flv": {"flvflags": "no_duration_filesize"}, "mpegts": {}}
-_PATIENCE_S = 5
+_OPTIONS: dict[str, dict[str, str]] = {"flv": {"flvflags": "no_duration_filesize"}, "mpegts": {}}
 
 
 @dataclass
@@ -32,7 +29,10 @@ class Stream:
     keyframe_s: float = setting(2.0, "seconds from one keyframe to the next", low=0.2, high=10)
     preset: str = setting("ultrafast", "x264's effort", choices=("ultrafast", "superfast", "veryfast", "faster"))
 
-    _encoded: Encoded | None = field(default=None, init=False, repr=False)
+    patience_s: float = setting(5.0, "seconds until a server that does not take what is sent is left", low=1, high=60)
+
+    _sender: Sender | None = field(default=None, init=False, repr=False)
+    _feed: Feed | None = field(default=None, init=False, repr=False)
     _timeline: Timeline = field(default_factory=Timeline, init=False, repr=False)
     _began_ns: int = field(default=0, init=False)
     _last_s: float = field(default=0.0, init=False)
@@ -49,34 +49,29 @@ class Stream:
             "preset": self.preset, "tune": "zerolatency", "g": str(max(1, round(self.keyframe_s * format.fps))),
             "maxrate": f"{self.bitrate}k", "bufsize": f"{self.bitrate}k", "forced-idr": "1",
         }  # fmt: skip
-        container = None
+        size, sound = even(format), format.sound.open() if format.sound else None
+        wishes = {
+            "url": self.url, "kind": SCHEMES[scheme], "muxer": _OPTIONS[SCHEMES[scheme]], "size": size,
+            "fps": format.fps, "options": options, "bit_rate": self.bitrate * 1000,
+            "sound": None if sound is None else (sound.rate, sound.channels),
+        }  # fmt: skip
         try:
-            # rw_timeout is not passed on by PyAV; a peer that hangs holds up this sink's own thread alone.
-            container = av.open(
-                self.url, "w", format=SCHEMES[scheme], timeout=_PATIENCE_S,
-                options={"flush_packets": "1"} | _OPTIONS[SCHEMES[scheme]],
-            )  # fmt: skip
-            encoded = Encoded(container, format, options, bit_rate=self.bitrate * 1000)
-            container.start_encoding()
-        except (av.FFmpegError, OSError, ValueError) as error:
-            if container is not None:
-                with suppress(av.FFmpegError, OSError, ValueError):
-                    container.close()
-            if isinstance(error, av.error.ProtocolNotFoundError):
+            self._sender = Sender(wishes, self.patience_s)
+        except OSError as error:
+            if sound is not None:
+                sound.close()
+            if "Protocol not found" in str(error):
                 raise NotAvailable(
                     f"this build of PyAV cannot speak {scheme}", hint="use rtmp:// or udp:// instead"
                 ) from None
             raise NotAvailable(
-                f"no stream can be sent to {shown(self.url)}: {_reason(error)}",
+                f"no stream can be sent to {shown(self.url)}: {error}",
                 hint="is the address right, and is the server running?",
             ) from None
-        except BaseException:
-            container.close()  # type: ignore[union-attr]
-            raise
-        self._encoded = encoded
+        self._feed = Feed(self._sender, size, sound)
 
     def write(self, frame: SafeFrame) -> None:
-        assert self._encoded is not None, "open() comes first"
+        assert self._feed is not None, "open() comes first"
         now = clock()
         captured_ns = None if frame.trace is None else frame.trace.stamps["captured"]
         self._timeline.note(frame.position_s, captured_ns, now)
@@ -91,20 +86,13 @@ class Stream:
             at_s = (now - self._began_ns) / 1e9
         self._last_s = at_s
         try:
-            self._encoded.write(frame.image, at_s, position_s, zero_ns)
-        except (av.FFmpegError, OSError) as error:
-            raise SinkLost(f"the stream to {shown(self.url)} broke off: {_reason(error)}") from None
+            self._feed.write(frame.image, at_s, position_s, zero_ns)
+        except OSError as error:
+            raise SinkLost(f"the stream to {shown(self.url)} broke off: {error}") from None
 
     def close(self) -> None:
-        encoded, self._encoded = self._encoded, None
-        if encoded is None:
-            return
-        with suppress(av.FFmpegError, OSError):  # it may be closed because the other side is gone
-            encoded.finish()
-        with suppress(av.FFmpegError, OSError):
-            encoded.close()
-
-
-def _reason(error: Exception) -> str:
-    """Never the whole error: it names the address."""
-    return str(getattr(error, "strerror", None) or type(error).__name__)
+        if self._sender is not None:
+            self._sender.close()
+        if self._feed is not None:
+            self._feed.close()
+        self._sender = self._feed = None

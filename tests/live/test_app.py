@@ -9,6 +9,7 @@ from live.app import Run, build, read_run
 from live.loop import Loop
 from live.sinks.null import Null
 from live.sinks.recording import Recording
+from live.sinks.stream import Stream
 from live.sources.camera import Camera
 from live.sources.sample import Sample
 from live.sources.video_file import VideoFile
@@ -270,3 +271,32 @@ def test_a_swapper_that_cannot_wear_the_face_is_refused(tmp_path):
 
 def test_a_model_that_is_no_face_is_refused_before_anything_opens(tmp_path):
     assert "no trained face" in refused(face=str(make_trained(tmp_path / "m", kind="detector"))).message
+
+
+@pytest.mark.parametrize("spec", ["rtmp://host/live/key", "RTMPS://host/app/key", "udp://127.0.0.1:5000"])
+def test_an_address_is_a_stream(spec):
+    sink = next(iter(built(sink=[spec]).sinks.values()))
+    assert isinstance(sink, Stream) and sink.url == spec
+
+
+@pytest.mark.parametrize("spec", ["out.mp4", "OUT.MKV", "a.folder/talk.mkv"])
+def test_a_path_is_a_recording(spec):
+    sink = next(iter(built(sink=[spec]).sinks.values()))
+    assert isinstance(sink, Recording) and sink.path == spec
+
+
+@pytest.mark.parametrize("spec", ["http://host/secret.mp4", "ftp://me:secret@host/x", "out.avi"])
+def test_other_addresses_and_paths_are_no_sinks(spec):
+    error = refused(sink=[spec])
+    assert "is no sink" in error.message and "rtmp://" in error.hint
+    assert "me:secret" not in error.message
+
+
+def test_sound_takes_its_device_from_the_flag_and_the_rest_from_its_section():
+    sound = built("microphone.extra_ms=40", sound="Yeti").sound
+    assert (sound.device, sound.extra_ms) == ("Yeti", 40)
+    assert built().sound is None
+
+
+def test_sound_has_real_time_and_a_fast_run_has_not():
+    assert "--fast" in refused(sound="auto", fast=True).message

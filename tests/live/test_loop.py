@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
+from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost, SourceLost
 from live.parts import NothingYet
 from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
 
@@ -309,3 +309,51 @@ def test_a_persona_that_cannot_be_worn_is_told_alone(drawn):
     swapper.drawn = drawn
     with pytest.raises(BadInput, match=r"^no face was found in me\.jpg$"):
         make_loop(NumberedCamera(5), swapper=swapper, persona=persona).run()
+
+
+class Hum:
+    """A sound that is lost at its second step; it notes what is done with it, and on which thread."""
+
+    def __init__(self, error=None):
+        self.done, self.delays, self.again, self.error = [], [], threading.Event(), error
+        self.track = object()
+
+    def open(self):
+        self.done.append(("open", threading.current_thread().name))
+        if self.error is not None:
+            raise self.error
+
+    def step(self, delay_ms):
+        self.delays.append(delay_ms)
+        if len(self.delays) == 2:
+            raise SourceLost("the sound is gone")
+        if len(self.delays) > 2 and delay_ms > 0:
+            self.again.set()
+
+    def close(self):
+        self.done.append(("close", threading.current_thread().name))
+
+
+def test_a_sound_is_told_how_late_the_picture_is_and_opened_again_when_lost():
+    class Remembering(Witness):
+        def open(self, format):
+            self.format = format
+
+    hum, sink = Hum(), Remembering()
+    camera = NumberedCamera(50, wait=lambda number: hum.again.wait(10) if number == 40 else None)
+    loop = make_loop(camera, sinks={"sink": sink}, lossless=False)
+    loop.parts.sound = hum
+    loop.run()
+    assert [what for what, _ in hum.done] == ["open", "close", "open", "close"]
+    assert {thread for _, thread in hum.done} == {"doppelcam-sound"}
+    assert hum.again.is_set() and sink.format.sound is hum.track
+    assert loop.ledger.report()["errors"] == {"the sound is gone": 1}
+
+
+def test_a_sound_that_cannot_be_opened_is_told_before_anything_is_shown():
+    witness = Witness()
+    loop = make_loop(NumberedCamera(5), sinks={"sink": witness})
+    loop.parts.sound = Hum(NotAvailable("no microphone is connected"))
+    with pytest.raises(NotAvailable, match="no microphone"):
+        loop.run()
+    assert witness.opened == 0

@@ -6,11 +6,13 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from engines.errors import BadInput, NotAvailable, SinkLost
@@ -207,6 +209,17 @@ def test_a_lost_server_is_told_without_the_key(receive, safe_frame):
     sink.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_key_is_on_no_command_line(receive, monkeypatch):
+    receive(url := f"rtmp://127.0.0.1:{free_port()}/live/{KEY}")
+    sink = Stream(url)
+    sink.open(FORMAT)
+    children = psutil.Process().children(recursive=True)
+    lines = [" ".join(child.cmdline()) for child in children if "ffmpeg" not in child.name()]
+    sink.close()
+    assert any("_sender" in line for line in lines) and KEY not in "".join(lines)
+
+
 def test_the_report_knows_a_stream_by_a_name_without_its_key():
     flags = {"face": "sample", "source": "sample", "sink": [f"rtmp://host/live/{KEY}", f"rtmp://host/live/{KEY}2"]}
     parts = parts_of(read_run(None, [], flags))
@@ -215,3 +228,27 @@ def test_the_report_knows_a_stream_by_a_name_without_its_key():
     with pytest.raises(BadInput, match="given twice") as caught:
         parts_of(read_run(None, [], flags))
     assert KEY not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_left_in_time():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        sink = Stream(f"rtmp://127.0.0.1:{deaf.getsockname()[1]}/live/{KEY}", patience_s=1.0)
+        with pytest.raises(NotAvailable, match="no stream can be sent") as caught:
+            sink.open(FORMAT)
+        sink.close()
+    assert KEY not in str(caught.value)
+
+
+def test_a_server_that_takes_no_more_is_lost_in_time(safe_frame):
+    noise = np.random.default_rng(0)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        sink = Stream(f"tcp://127.0.0.1:{deaf.getsockname()[1]}", patience_s=1.0, bitrate=50_000)
+        sink.open(Format(320, 240, 25.0))
+        with pytest.raises(SinkLost, match="broke off"):
+            for n in range(2000):
+                sink.write(safe_frame(noise.integers(0, 256, (240, 320, 3), np.uint8), n / 25, "hold"))
+        sink.close()
