@@ -20,7 +20,7 @@ class Tracks:
     """Remembers the faces of the frames before. Used on the engine thread only."""
 
     coast_ms: float = setting(
-        100, "how long a missed face is swapped where it should be by now", low=0, high=500, step=10
+        100, "how long a missed face is swapped where it should be by now", low=0, high=150, step=10
     )
     linger_ms: float = setting(
         500, "how long a face that is not found is held to be still there", low=300, high=5000, step=50

@@ -1,4 +1,4 @@
-"""Thirty-five kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
+"""35 kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
 
 3,000 pictures by default; `pytest -m long tests/faults/test_oracle.py` judges 100,000.
 """
@@ -170,7 +170,7 @@ def judged(count, seed):
             loop.guard.hold_ms = plan.dice.choice([0, 100, 300, 2000])
             loop.guard.on_no_face = plan.dice.choice(["cover", "hold"])
             loop.tracks.linger_ms = plan.dice.choice([300, 500, 2000])
-            loop.tracks.coast_ms = plan.dice.choice([0, 100, 500])
+            loop.tracks.coast_ms = plan.dice.choice([0, 100, 150])
         return find(image, previous)
 
     finder.find = changing
