@@ -1,6 +1,6 @@
 """Whose face is worn: what `--face` means, who allowed it, and whether it still may be worn.
 
-portraits.py   which face of which picture        packs.py    the user's own faces, sealed, with their consents
+portraits.py   which face of which picture        packs.py    the user's own faces (pack.py: one), sealed
 consent.py     another person's signed consent    vault.py    the key to them
 challenge.py   "is it you?" before the camera     likeness.py how like two faces are
 enrol.py       adding a face                      wipe.py     and leaving no trace of it
@@ -19,7 +19,8 @@ from engines.errors import BadInput, DoppelcamError
 from engines.store import user_store
 from live.frame import Disclosure, Persona, View
 from live.parts import Finder
-from live.personas.packs import Pack, Packs, fingerprint_of, now, user_packs
+from live.personas.pack import Pack
+from live.personas.packs import Packs, fingerprint_of, now, user_packs
 from live.personas.portraits import (
     SAMPLE_PORTRAITS,
     is_there,

@@ -25,8 +25,8 @@ from export.safe_files import load_pickle, open_h5, read_array, read_texts, read
 from live import session
 from live.app import build, read_run
 from live.personas import consent
-from live.personas import packs as packing
-from live.personas.packs import Pack, Packs, now, read_pack, write_pack
+from live.personas.pack import KIND, Pack, read_pack, write_pack
+from live.personas.packs import Packs, now
 from live.personas.signed import sign
 from live.personas.vault import Vault
 from live.pictures import size_of
@@ -165,7 +165,7 @@ class Home:
         self.photos = b"png1png22"
 
     def signed_pack(self, fields):
-        manifest = sign(packing.KIND, fields, self.vault.signing_key())
+        manifest = sign(KIND, fields, self.vault.signing_key())
         return read_pack(len(manifest).to_bytes(4, "little") + manifest + self.photos, "lena", self.key)
 
     def signed_consent(self, fields):
