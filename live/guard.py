@@ -112,8 +112,9 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
     """Does the patch replace the face in this picture?
 
     True when the patch is well formed and its alpha is above one half at three quarters of the face's core points
-    that lie inside the picture (of its five points, where there is no mesh). Points that the patch says are hidden behind something need no new face, but a third
-    of all must be covered even so: a patch that calls the whole face hidden is not believed.
+    that lie inside the picture (of its five points, where there is no mesh). Points that the patch says are hidden
+    behind something need no new face, but a third of all must be covered even so: a patch that calls the whole face
+    hidden is not believed.
     """
     height, width = image.shape[:2]
     rows, columns = patch.alpha.shape[:2]

@@ -21,7 +21,8 @@ from live.parts import EndOfSource, Finder, Source
 from live.personas.challenge import Challenge
 from live.personas.consent import Consent, read_consent
 from live.personas.likeness import best_likeness
-from live.personas.packs import Pack, Packs, demand_free, fingerprint_of, latest, now
+from live.personas.pack import Pack
+from live.personas.packs import Packs, demand_free, fingerprint_of, latest, now
 from live.personas.portraits import pictures_in, view_of
 from live.personas.signed import fingerprint
 from live.pictures import picture_of, read_bytes

@@ -85,7 +85,7 @@ class CodedCamera:
             x, y = face_at(self.number)
             image[y : y + FACE, x + 70 * k : x + 70 * k + FACE] = BARE
         write_number(image, self.number)
-        if fault == "clock jump":
+        if fault in ("clock jump", "face missed at a clock jump"):
             self._jump_s += [-2.0, 5.0, -0.2][self.number % 3]
         changed = self._changed(image, fault)
         self._before = image

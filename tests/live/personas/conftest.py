@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from live.personas import consent
-from live.personas.packs import Pack, Packs, now
+from live.personas.pack import Pack
+from live.personas.packs import Packs, now
 from live.personas.vault import Vault
 
 

@@ -13,9 +13,9 @@ import pytest
 from engines.errors import BadInput
 from engines.store import user_store
 from live.personas import choose
-from live.personas import packs as module
 from live.personas.consent import read_withdrawal, withdraw
-from live.personas.packs import Packs, fingerprint_of, now, read_pack, write_pack
+from live.personas.pack import KIND, read_pack, write_pack
+from live.personas.packs import Packs, fingerprint_of, now
 from live.personas.signed import sign
 from tests.trained_nets import make_trained, tint
 
@@ -124,7 +124,7 @@ def test_a_manifest_that_is_not_as_it_must_be_is_refused_even_if_it_is_signed(pa
     value, words = CHANGES[field]
     tree[field] = value
     tree["model_print"] = "ab" * 32 if field == "model" else ""
-    manifest = sign(module.KIND, tree, packs.vault.signing_key())
+    manifest = sign(KIND, tree, packs.vault.signing_key())
     with pytest.raises(BadInput, match=words):
         read_pack(struct.pack("<I", len(manifest)) + manifest + data[4 + size :], "lena", packs.vault.public_key())
 
