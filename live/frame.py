@@ -131,7 +131,8 @@ class Frame:
     """One picture on its way through the loop. One owner at a time: hand it over, then forget it.
 
     `lost` counts faces that were there a moment ago, are not found, and are not known to have left.
-    `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`.
+    `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`, and only the guard
+    notes that it is `marked`: a frame that is not both is never shown.
     """
 
     number: int
@@ -143,6 +144,7 @@ class Frame:
     lost: int = 0
     trouble: str | None = None
     safe: bool = False
+    marked: bool = False
 
 
 State = Literal["live", "hold", "cover", "bare"]

@@ -3,7 +3,7 @@
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
     engine thread    take the newest, find, follow         at most `in_flight` frames are inside
                      swap, where a net does it
-    pixels thread    swap, where it is drawn; blend        from here on the picture is read-only
+    pixels thread    swap, where it is drawn; blend; mark  from here on the picture is read-only
                      then the guard decides
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
     main thread      watches: a cover when nothing comes, status, the end
@@ -15,8 +15,8 @@ waits at those places instead, so that every frame that goes in comes out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -26,7 +26,7 @@ from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
-from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
+from live.parts import Blender, EndOfSource, Finder, Mark, Sink, Source, Swapper
 from live.reopen import reopen
 from live.session import Session
 from live.settings import setting
@@ -52,7 +52,8 @@ class LoopSettings:
 @dataclass
 class Parts:
     """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
-    says why it may not be worn any more.
+    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
+    is no label among them, where that was asked for.
     """
 
     source: Source
@@ -61,8 +62,10 @@ class Parts:
     blender: Blender
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
+    marks: Sequence[Mark] = ()
     why_not: Callable[[], str] = lambda: ""
     session: Session | None = None
+    reason: str = ""
 
 
 class Loop:
@@ -117,7 +120,11 @@ class Loop:
         try:
             start_all(stages)
             assert self._format is not None, "an opened source has a format"
-            self.guard.open(self._format, self.ledger)
+            self.guard.open(self._format, self.ledger, self.parts.marks)
+            assert self._persona is not None, "an opened engine stage has a persona"
+            self.guard.wear(self._persona)
+            names = [type(mark).__name__.lower() for mark in self.parts.marks]
+            self.ledger.marks(names, self._format.session, self.parts.reason)
             self.ledger.period_ms = 1000 / self._format.fps
             sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
             stages += sinks
@@ -183,11 +190,13 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
+        self.guard.close()
 
     # ---- camera thread
 
     def _open_source(self) -> None:
-        self._format = self.parts.source.open()
+        held = self.parts.session
+        self._format = replace(self.parts.source.open(), session=0 if held is None else held.number)
 
     def _camera_step(self) -> None:
         if self._stopping.is_set():
@@ -280,6 +289,7 @@ class Loop:
         assert frame is not None, "take without a time limit gives a frame"
         lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
         lost = self._try(frame, "the blend failed", self._blend) or lost
+        self._try(frame, "the marks failed", self._mark)
         self._position_s = frame.position_s
         shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
@@ -295,6 +305,10 @@ class Loop:
                 self.parts.blender.blend(frame.image, face, patch)
             frame.safe = True
         frame.trace.stamp("blended", self._clock())
+
+    def _mark(self, frame: Frame) -> None:
+        self.guard.mark(frame)
+        frame.trace.stamp("marked", self._clock())
         self._failures = 0
 
     # ---- when something goes wrong

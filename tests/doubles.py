@@ -235,6 +235,7 @@ def make_loop(
     guard=None,
     lossless=True,
     persona=any_persona,
+    marks=(),
     **settings,
 ):
     """A loop of doubles where nothing else is given; `settings` are LoopSettings."""
@@ -245,5 +246,6 @@ def make_loop(
         blender or PlainBlender(),
         sinks if sinks is not None else {"witness": Witness()},
         persona,
+        marks=marks,
     )
     return Loop(parts, guard or Guard(), Tracks(), LoopSettings(**settings), lossless=lossless)

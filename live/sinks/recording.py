@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import cv2
@@ -27,6 +27,8 @@ _LIMITED = 1
 @dataclass
 class Recording:
     """Sink: a video file. Frames keep the times of the source, so a dropped frame makes no drift."""
+
+    outgoing: ClassVar[bool] = True
 
     path: str = setting("doppelcam.mp4", "the file to write", argument=True)
     quality: int = setting(20, "x264's CRF: smaller is better and larger", low=0, high=51)

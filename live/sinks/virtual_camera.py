@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -25,6 +25,8 @@ _HINTS = {
 @dataclass
 class VirtualCamera:
     """Sink: a virtual camera device."""
+
+    outgoing: ClassVar[bool] = True
 
     device: str | None = setting(None, "device such as /dev/video19; the first free one if not given", argument=True)
     backend: str | None = setting(None, "pyvirtualcam back end: v4l2loopback, obs, unitycapture")
