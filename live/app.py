@@ -18,21 +18,23 @@ from live.address import is_address, shown
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.outlets import Outlets
-from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS, Finder
+from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, Finder, Mark
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
 from live.settings import setting
-from live.spans import Spans
 from live.sinks.recording import KINDS as RECORDINGS
 from live.sinks.stream import SCHEMES
 from live.sound.microphone import Microphone
+from live.spans import Spans
 from live.track import Tracks
 
-KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
+KINDS = {
+    "sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "marks": MARKS, "sinks": SINKS
+}  # fmt: skip
 SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings, "microphone": Microphone}
 SHORT = {"virtual": "virtual_camera"}
-USES = {"recording": "record", "stream": "stream", "window": "", "null": ""}
-"""What a sink does with the face, as in consent.SCOPE; "": the picture stays with the wearer. Of all others: live."""
+USES = {"recording": "record", "stream": "stream"}
+"""What an outgoing sink does with the face, as in consent.SCOPE; all others: live."""
 
 _log = logging.getLogger("doppelcam.live")
 
@@ -51,6 +53,12 @@ class Run:
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
     sound: str = setting("", "a live microphone: auto, or (part of) its name; none if empty")
+    disclosure: str = setting(
+        "label",
+        "how viewers are told: a label in the picture, or elsewhere, which takes a reason",
+        choices=("label", "elsewhere"),
+    )
+    disclosure_reason: str = setting("", "where and how viewers are told instead; it goes into report and record")
     fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
 
     sinks: list[str] = field(default_factory=list)
@@ -121,17 +129,28 @@ def parts_of(run: Run) -> Parts:
         sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
     choice = choose(run.face)
     _demand_scope(choice, sinks)
+    outgoing = any(sink.outgoing for sink in sinks.values())
+    _check_disclosure(run, choice, outgoing)
+    # The watermark first: the label is drawn last, over everything.
+    marks = ["watermark", *(["badge"] if outgoing and run.disclosure == "label" else [])]
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
         swapper=_swapper(run, choice.model),
         blender=_part(run, "blenders", run.blender),
+        marks=marks_of(run, marks),
         sinks=sinks,
         persona=choice.open,
         why_not=choice.why_not,
         sound=_sound(run),
         session=session.begin(choice.name, choice.disclosure),
+        reason=run.disclosure_reason.strip(),
     )
+
+
+def marks_of(run: Run, names: list[str]) -> list[Mark]:
+    """These marks with this run's settings, not opened."""
+    return [_part(run, "marks", name) for name in names]
 
 
 def _free_name(name: str, taken: dict[str, Any]) -> str:
@@ -155,7 +174,7 @@ def kind_of(part: Any) -> str:
 
 def _demand_scope(choice: Choice, sinks: dict[str, Any]) -> None:
     """Raise BadInput where a sink does what nobody consented to."""
-    uses = {USES.get(kind_of(sink), "live") for sink in sinks.values()} - {""}
+    uses = {USES.get(kind_of(sink), "live") for sink in sinks.values() if sink.outgoing}
     for use in sorted(uses):
         if choice.scope is not None and use not in choice.scope:
             raise BadInput(
@@ -186,6 +205,23 @@ def opened_finder() -> Iterator[Finder]:
         finder.close()
 
 
+def _check_disclosure(run: Run, choice: Choice, outgoing: bool) -> None:
+    """Raise BadInput where viewers would not be told."""
+    told = run.disclosure_reason.strip()
+    if run.disclosure == "elsewhere" and not told:
+        raise BadInput(
+            "disclosure=elsewhere takes a reason: where and how are viewers told?",
+            hint='for example --set disclosure_reason="in the title, and said at the start"',
+        )
+    if run.disclosure == "label" and told:
+        raise BadInput("disclosure_reason is only for disclosure=elsewhere", hint="--set disclosure=elsewhere")
+    if run.disclosure == "elsewhere" and outgoing and choice.disclosure == "unverified":
+        raise BadInput(
+            f"nobody's consent to wear {choice.name!r} is known: others see it only with the label in the picture",
+            hint="leave disclosure at label, or see doppelcam faces add --help",
+        )
+
+
 @contextmanager
 def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
     """Keeps the user's own record of sessions. Call what it gives when pictures come, again as often as you like: a
@@ -193,20 +229,21 @@ def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
     """
     held = loop.parts.session
     assert held is not None, "parts_of() begins a session"
-    kinds = [kind_of(sink) for sink in loop.parts.sinks.values()]
+    sinks = loop.parts.sinks.values()
     noted: list[bool] = []
 
     def begun() -> None:
         if noted:
             return
         noted.append(True)
-        if held.disclosure == "unverified" and any(USES.get(kind, "live") for kind in kinds):
+        if held.disclosure == "unverified" and any(sink.outgoing for sink in sinks):
             _log.info(
                 "nobody's consent to wear %r is known: the label on outgoing pictures is larger (doppelcam faces)",
                 held.persona,
             )
         try:
-            session.note_start(held, kinds, marks=())
+            marks = [kind_of(mark) for mark in loop.parts.marks]
+            session.note_start(held, [kind_of(sink) for sink in sinks], marks, loop.parts.reason)
         except BadInput as error:  # the record is the user's: a full disk does not end the show
             _log.warning("%s", error.message)
 

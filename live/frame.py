@@ -132,7 +132,8 @@ class Frame:
 
     `lost` counts faces that were there a moment ago, are not found, and are not known to have left.
     `spare` says how much optional work shall be left out (see Swapper).
-    `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`.
+    `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`, and only the guard
+    notes that it is `marked`: a frame that is not both is never shown.
     """
 
     number: int
@@ -145,6 +146,7 @@ class Frame:
     spare: int = 0
     trouble: str | None = None
     safe: bool = False
+    marked: bool = False
 
 
 State = Literal["live", "hold", "cover", "bare"]

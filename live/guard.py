@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -12,7 +12,8 @@ import numpy as np
 from live import frame as values
 from live.align import CORE
 from live.cover import draw_cover
-from live.frame import Face, Format, Frame, Image, Patch, SafeFrame, State
+from live.frame import Face, Format, Frame, Image, Patch, Persona, SafeFrame, State
+from live.parts import Mark
 from live.settings import setting
 from live.trace import Ledger, Trace
 
@@ -21,6 +22,7 @@ ENDED = "stopped"
 NO_FACE = "no face in sight"
 LOST = "looking for the face"
 NOT_COVERED = "the new face does not cover the old one"
+NOT_MARKED = "the marks are missing"
 STILL_BARE = "the new face is the old one"
 
 _GLIMPSE = 4  # every n-th pixel is looked at
@@ -29,8 +31,9 @@ _CHANGED = 3.0  # grey levels, root mean square: less is what resampling and rou
 
 @dataclass
 class Guard:
-    """Decides for each frame: live, the last live frame again, or a cover. `judge` and `stand_in` may be called
-    from different threads.
+    """Marks each frame, then decides: live, the last live frame again, or a cover. No frame leaves without its marks.
+
+    `mark` and `judge` are called on one thread, `stand_in` on any.
     """
 
     on_no_face: str = setting(
@@ -50,13 +53,36 @@ class Guard:
     _covers: dict[str, Image] = field(default_factory=dict, init=False)
     _last: SafeFrame | None = field(default=None, init=False)
     _empty_since: float | None = field(default=None, init=False)
+    _marks: Sequence[Mark] = field(default=(), init=False)
+    _covered: bool = field(default=True, init=False)  # the last picture that left is a cover
+    _told: bool = field(default=True, init=False)  # and the marks know
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def open(self, format: Format, ledger: Ledger) -> None:
-        """Set the size of the covers and where decisions are counted."""
-        self._format, self._ledger = format, ledger
+    def open(self, format: Format, ledger: Ledger, marks: Sequence[Mark] = ()) -> None:
+        """Set the size of the covers, where decisions are counted, and what is written into each picture."""
+        self._format, self._ledger, self._marks = format, ledger, marks
         self._covers.clear()
         self._last = self._empty_since = None
+        self._covered = True
+        for mark in marks:
+            mark.open(format)
+
+    def wear(self, persona: Persona) -> None:
+        """Tell the marks whose face is worn from now on."""
+        for mark in self._marks:
+            mark.wear(persona)
+
+    def mark(self, frame: Frame) -> None:
+        """Write the marks into a safe frame: without them `judge` does not let it pass. Raises what a mark raises."""
+        self._told = self._covered
+        if frame.safe:
+            for mark in self._marks:
+                mark.apply(frame.image, frame.position_s, self._told)
+            frame.marked = True
+
+    def close(self) -> None:
+        for mark in self._marks:
+            mark.close()
 
     def judge(self, frame: Frame) -> SafeFrame:
         """What to show for this frame. The frame's image is taken over: nobody may write to it again."""
@@ -69,16 +95,18 @@ class Guard:
             if frame.trouble is not None:
                 return self._cover(frame.trouble, frame.position_s)
             if frame.faces and not frame.lost:
-                if frame.safe and len(frame.patches) == len(frame.faces):
-                    self._last = self._mint(frame.image, "live", frame.position_s, frame.trace)
-                    return self._last
-                return self._cover(NOT_COVERED, frame.position_s)
+                if not (frame.safe and len(frame.patches) == len(frame.faces)):
+                    return self._cover(NOT_COVERED, frame.position_s)
+                shown = self._pass(frame, "live")
+                if shown.state == "live":
+                    self._last = shown
+                return shown
             if frame.lost:
                 return self._hold(frame.position_s, self.hold_ms, LOST)
             if self._empty_since is None:
                 self._empty_since = frame.position_s
             if self.on_no_face == "show" and (frame.position_s - self._empty_since) * 1000 >= self.hold_ms:
-                return self._mint(frame.image, "bare", frame.position_s, frame.trace)
+                return self._pass(frame, "bare")
             forever = self.on_no_face == "hold"
             return self._hold(frame.position_s, float("inf") if forever else self.hold_ms, NO_FACE)
 
@@ -86,6 +114,12 @@ class Guard:
         """A cover for when there is no frame to judge: before the first one, camera gone, engine stalled."""
         with self._lock:
             return self._cover(reason, position_s)
+
+    def _pass(self, frame: Frame, state: State) -> SafeFrame:
+        if not frame.marked:
+            return self._cover(NOT_MARKED, frame.position_s)
+        self._covered = self._covered and not self._told  # a cover may have come after this frame was marked
+        return self._mint(frame.image, state, frame.position_s, frame.trace)
 
     def _hold(self, position_s: float, hold_ms: float, reason: str) -> SafeFrame:
         last = self._last
@@ -100,6 +134,7 @@ class Guard:
         if reason not in self._covers:
             self._covers[reason] = draw_cover(self._format.width, self._format.height, reason)
         self._ledger.cover(reason)
+        self._covered = True
         return self._mint(self._covers[reason], "cover", position_s, None)
 
     def _mint(self, image: Image, state: State, position_s: float | None, trace: Trace | None) -> SafeFrame:

@@ -3,7 +3,7 @@
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
     engine thread    take the newest, find, follow         as late as it can without making others wait (pace.py)
     swap thread      swap, where a net does it
-    pixels thread    swap, where it is drawn; blend        from here on the picture is read-only
+    pixels thread    swap, where it is drawn; blend; mark  from here on the picture is read-only
                      then the guard decides
     sound thread     microphone -> virtual microphone      as late as the picture is
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
@@ -16,7 +16,7 @@ waits at those places instead, so that every frame that goes in comes out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +29,7 @@ from live.guard import ENDED, STARTING, STILL_BARE, Guard, covers_face, glimpse,
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Blender, EndOfSource, Finder, NothingYet, Sink, Source, Swapper
+from live.parts import Blender, EndOfSource, Finder, Mark, NothingYet, Sink, Source, Swapper
 from live.reopen import reopen
 from live.session import Session
 from live.settings import setting
@@ -58,7 +58,8 @@ class LoopSettings:
 @dataclass
 class Parts:
     """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
-    says why it may not be worn any more; a `sound` is kept as late as the picture is.
+    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
+    is no label among them, where that was asked for. A `sound` is kept as late as the picture is.
     """
 
     source: Source
@@ -67,8 +68,10 @@ class Parts:
     blender: Blender
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
+    marks: Sequence[Mark] = ()
     why_not: Callable[[], str] = lambda: ""
     session: Session | None = None
+    reason: str = ""
     sound: Sound | None = None
 
 
@@ -185,13 +188,16 @@ class Loop:
         camera.opened.wait()
         if camera.error is None:
             assert self._format is not None, "an opened source has a format"
-            self.guard.open(self._format, self.ledger)
+            self.guard.open(self._format, self.ledger, self.parts.marks)
             self.ledger.period_ms = 1000 / self._format.fps
             self._outlets.start(self._format, staying=True)
             if self._outlets.stages and not self.lossless:
                 self._deliver(self.guard.stand_in(STARTING))
         wait_opened([*stages, *self._outlets.stages])
-        assert self._format is not None, "an opened source has a format"
+        assert self._format is not None and self._persona is not None, "an opened source and engine have them"
+        self.guard.wear(self._persona)
+        names = [type(mark).__name__.lower() for mark in self.parts.marks]
+        self.ledger.marks(names, self._format.session, self.parts.reason)
         self._outlets.start(self._format, staying=False)
         wait_opened(self._outlets.stages)
 
@@ -225,13 +231,16 @@ class Loop:
         self._outlets.end(self.guard.stand_in(self._ended) if covered else None)
         if self._owns_outlets:
             self._outlets.close()
+        self.guard.close()
 
     # ---- camera thread
 
     def _open_source(self) -> None:
-        self._format = self.parts.source.open()
+        held = self.parts.session
+        format = replace(self.parts.source.open(), session=0 if held is None else held.number)
         if self.parts.sound is not None:
-            self._format = replace(self._format, sound=self.parts.sound.track)
+            format = replace(format, sound=self.parts.sound.track)
+        self._format = format
 
     def _camera_step(self) -> None:
         if self._stopping.is_set():
@@ -348,6 +357,7 @@ class Loop:
         with self._working("pixels"):
             lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
             lost = self._try(frame, "the blend failed", self._blend) or lost
+            self._try(frame, "the marks failed", self._mark)
             self._position_s = frame.position_s
             shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
@@ -366,6 +376,10 @@ class Loop:
             bare = any(still_bare(patch, old, frame.image) for patch, old in zip(frame.patches, before, strict=True))
             frame.safe, frame.trouble = not bare, STILL_BARE if bare else None
         frame.trace.stamp("blended", self._clock())
+
+    def _mark(self, frame: Frame) -> None:
+        self.guard.mark(frame)
+        frame.trace.stamp("marked", self._clock())
         self._failures = 0
 
     # ---- sound thread

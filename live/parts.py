@@ -1,4 +1,4 @@
-"""The promises: what a Source, Finder, Swapper, Blender and Sink must do. One file a part, in the folder of its kind.
+"""The promises: what a Source, Finder, Swapper, Blender, Mark and Sink must do. A file a part, in its kind's folder.
 
 Every part is a dataclass whose fields are its settings. Runtime state is made in `open()` and freed in `close()`;
 a part is opened, used and closed on one thread, `close()` may be called after a failed `open()`, and a closed part
@@ -18,6 +18,7 @@ SOURCES = Plugins("source", "live.sources")
 FINDERS = Plugins("finder", "live.finders")
 SWAPPERS = Plugins("swapper", "live.swappers")
 BLENDERS = Plugins("blender", "live.blenders")
+MARKS = Plugins("mark", "live.marks")
 SINKS = Plugins("sink", "live.sinks")
 
 
@@ -92,11 +93,31 @@ class Blender(Protocol):
     def close(self) -> None: ...
 
 
+class Mark(Protocol):
+    """Says in the picture, to people or to programs, that it was modified. It holds nothing but memory: the guard opens
+    and closes it, and applies it on the pixels thread, last of all that is done to a picture.
+    """
+
+    def open(self, format: Format) -> None: ...
+
+    def wear(self, persona: Persona) -> None:
+        """This face is worn from now on. Comes before the first `apply`."""
+
+    def apply(self, image: Image, position_s: float, fresh: bool) -> None:
+        """Change `image` in place. `fresh`: what was shown before it is a cover, or nothing."""
+
+    def close(self) -> None: ...
+
+
 class Sink(Protocol):
-    """Where pictures go. One that says `stays = True` is a device that other programs look at: it is opened before
-    the nets are loaded, shows a cover while nothing else comes, and may outlive the loop.
+    """Where pictures go. `outgoing`: others can see them there, so that they must be told what they see.
+
+    One that says `stays = True` is a device that other programs look at: it is opened before the nets are loaded,
+    shows a cover while nothing else comes, and may outlive the loop.
     `timed = True`: each picture goes with its time, so that sound needs no delay there.
     """
+
+    outgoing: ClassVar[bool]
 
     def open(self, format: Format) -> None:
         """Raises BadInput or NotAvailable; leaves nothing behind when it fails."""

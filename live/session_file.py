@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -156,6 +156,8 @@ class Notes(Ledger):
 @dataclass
 class Digests:
     """Sink: a digest of each picture that was shown, by its time in the source. What stands in for nothing has none."""
+
+    outgoing: ClassVar[bool] = False
 
     seen: dict[str, str] = field(default_factory=dict)
 

@@ -16,9 +16,9 @@ Clock = Callable[[], int]
 clock: Clock = time.perf_counter_ns
 
 # The stations of a frame, in order; the time of a step is the time since the station before.
-STATIONS = ("captured", "taken", "found", "swapped", "blended", "shown")
+STATIONS = ("captured", "taken", "found", "swapped", "blended", "marked", "shown")
+STEPS = {"taken": "wait", "found": "find", "swapped": "swap", "blended": "blend", "marked": "mark", "shown": "show"}
 _DELAY_FOLLOWS = 1 / 60
-STEPS = {"taken": "wait", "found": "find", "swapped": "swap", "blended": "blend", "shown": "show"}
 
 
 class Histogram:
@@ -80,6 +80,7 @@ class Ledger:
         self._sinks: dict[str, Counter[str]] = {}
         self._delays: dict[str, float] = {}  # of each sink that shows at once
         self._engines: dict[str, dict[str, str]] = {}
+        self._marks: dict[str, Any] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -122,6 +123,11 @@ class Ledger:
         """Note what a model runs on, and why that is not what was asked for, if so."""
         with self._lock:
             self._engines[model] = {"runs_on": runs_on, **({"fallback": fallback} if fallback else {})}
+
+    def marks(self, names: list[str], session: int, reason: str) -> None:
+        """Note the marks in the pictures, the session's number, and why there is no label, where that was asked for."""
+        with self._lock:
+            self._marks = {"in_picture": names, "session": f"{session:06x}", "reason": reason}
 
     def processed(self, trace: Trace) -> None:
         """A frame left the pixels stage: add up its steps."""
@@ -228,5 +234,6 @@ class Ledger:
                     None if self._first_live_ns is None else round((self._first_live_ns - self._made_ns) / 1e9, 3)
                 ),
                 "engines": {model: dict(facts) for model, facts in self._engines.items()},
+                "marks": dict(self._marks),
                 "errors": dict(self._errors),
             }

@@ -247,6 +247,7 @@ def make_loop(
     lossless=True,
     persona=any_persona,
     outlets=None,
+    marks=(),
     **settings,
 ):
     """A loop of doubles where nothing else is given; `settings` are LoopSettings."""
@@ -257,5 +258,6 @@ def make_loop(
         blender or PlainBlender(),
         sinks if sinks is not None else {"witness": Witness()},
         persona,
+        marks=marks,
     )
     return Loop(parts, guard or Guard(), Tracks(), LoopSettings(**settings), lossless=lossless, outlets=outlets)

@@ -41,7 +41,7 @@ def record(
     if target.exists():
         raise BadInput(f"there is a session {session} already", hint="give another name, or delete it")
 
-    from live.app import loop_of, parts_of, read_run
+    from live.app import kind_of, loop_of, parts_of, read_run
     from live.sealed import SealedWriter
     from live.session_file import Digests, Notes, Recorder, end
 
@@ -51,7 +51,9 @@ def record(
     part = target.with_name(f".{target.name}.part")
     writer = SealedWriter(part, ask_passphrase(twice=True) if passphrase else None)
     try:
-        recorder = parts.source = Recorder(parts.source, writer, settings_of(run))
+        assert parts.session is not None, "parts_of() begins a session"
+        marked = {"marks": [kind_of(mark) for mark in parts.marks], "session": parts.session.number}
+        recorder = parts.source = Recorder(parts.source, writer, settings_of(run) | marked)
         digests = parts.sinks["session"] = Digests()
         notes = Notes()
         failure = run_to_its_end(loop_of(run, parts, ledger=notes), seconds)

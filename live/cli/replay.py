@@ -40,7 +40,7 @@ def replay(
 
     from dataclasses import replace
 
-    from live.app import Run, loop_of, parts_of, read_run
+    from live.app import Run, loop_of, marks_of, parts_of, read_run
     from live.session_file import Digests, Notes, Replayed, read_session
 
     with err.status("checking the session ..."):
@@ -55,6 +55,9 @@ def replay(
     if settings_of(run)["face_sha256"] != known.settings.get("face_sha256") and face is None:
         err.print(f"[yellow]the picture {run.face} has changed since[/]", soft_wrap=True)
     parts = parts_of(replace(run, source="sample"))
+    assert parts.session is not None, "parts_of() begins a session"
+    parts.session = replace(parts.session, number=int(known.settings.get("session", 0)))
+    parts.marks = marks_of(run, known.settings.get("marks", []))
     source = parts.source = Replayed(known, paced=live)
     digests = parts.sinks["session"] = Digests()
     notes = Notes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from live.frame import Format, SafeFrame
 
@@ -10,6 +11,8 @@ from live.frame import Format, SafeFrame
 @dataclass
 class Null:
     """Sink: nothing."""
+
+    outgoing: ClassVar[bool] = False
 
     def open(self, format: Format) -> None:
         pass

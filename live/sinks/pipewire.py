@@ -26,6 +26,7 @@ _I420, _YUY2, _BGRX = 2, 4, 8
 class Pipewire:
     """Sink: a PipeWire camera. Whoever connects gets I420, YUY2 or BGRx, whichever it likes best of these."""
 
+    outgoing: ClassVar[bool] = True
     stays: ClassVar[bool] = True
 
     name: str = setting("doppelcam", "the camera's name", argument=True)

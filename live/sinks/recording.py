@@ -29,6 +29,7 @@ KINDS = {
 class Recording:
     """Sink: a video file. Frames keep the times of the source, so a dropped frame makes no drift."""
 
+    outgoing: ClassVar[bool] = True
     timed: ClassVar[bool] = True
 
     path: str = setting("doppelcam.mp4", "the file to write: .mp4, or .mkv, which survives a crash", argument=True)

@@ -22,6 +22,7 @@ class Stream:
     """Sink: a stream. It begins with the cover; sound, where there is any, is in step by its times."""
 
     timed: ClassVar[bool] = True
+    outgoing: ClassVar[bool] = True
     stays: ClassVar[bool] = True
 
     url: str = setting("", "rtmp://HOST/APP/KEY, rtmps://, udp://HOST:PORT, tcp://, srt://", argument=True)

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 
@@ -18,6 +19,8 @@ from live.settings import setting
 @dataclass
 class Window:
     """Sink: a window; it is closed with its button, Esc or q."""
+
+    outgoing: ClassVar[bool] = False
 
     title: str = setting("doppelcam", "the window's title", argument=True)
 

@@ -53,9 +53,7 @@ class VideoFile:
             self._container = av.open(name, options=FORMATS)
             streams = self._container.streams.video
             if not streams:
-                raise BadInput(
-                    f"{where} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm"
-                )
+                raise BadInput(f"{where} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm")
             streams[0].thread_type = "AUTO"
             streams[0].codec_context.options = LIMITS
             self._frames = self._container.decode(streams[0])

@@ -12,8 +12,8 @@ import pytest
 from engines.errors import DoppelcamError
 from live.app import KINDS
 from live.finders.mediapipe_mesh import MediapipeMesh
-from live.frame import Format
-from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS, NothingYet
+from live.frame import Format, Persona
+from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, NothingYet
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.pictures import read_picture
 from live.settings import argument_of, make, settings_of
@@ -26,6 +26,7 @@ VERBS = {
     "finders": ("open", "find", "close"),
     "swappers": ("open", "wear", "swap", "close"),
     "blenders": ("open", "blend", "close"),
+    "marks": ("open", "wear", "apply", "close"),
     "sinks": ("open", "write", "close"),
 }
 
@@ -133,6 +134,26 @@ def test_a_blender_changes_nothing_outside_the_patch(name, portrait):
     changed[250:450, 300:460] = False
     assert not changed.any()
     blender.close()
+
+
+@pytest.mark.parametrize("disclosure", ["synthetic", "unverified"])
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (641, 361), (160, 120), (64, 48)], ids=str)
+@pytest.mark.parametrize("name", MARKS.names())
+def test_a_mark_can_be_found_in_pictures_of_every_size_and_goes_with_it(name, size, disclosure):
+    mark = MARKS.load(name)()
+    for _ in range(2):
+        mark.open(Format(*size, 30.0))
+        mark.wear(Persona("nobody", (), None, disclosure))
+        for number in range(3):
+            image = np.full((size[1], size[0], 3), 90, np.uint8)
+            mark.apply(image, number / 30, number == 0)
+            assert (image != 90).any()
+        mark.close()
+
+
+@pytest.mark.parametrize("name", SINKS.names())
+def test_a_sink_says_whether_others_can_see_what_it_shows(name):
+    assert type(load("sinks", name).outgoing) is bool
 
 
 @pytest.mark.parametrize("name", SINKS.names())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import live
 from live.align import CORE
 from live.frame import Face, Format, Frame, Patch, SafeFrame
-from live.guard import LOST, NO_FACE, NOT_COVERED, Guard, covers_face, glimpse, still_bare
+from live.guard import LOST, NO_FACE, NOT_COVERED, NOT_MARKED, Guard, covers_face, glimpse, still_bare
 from live.trace import Ledger, Trace
 
 
@@ -27,7 +27,7 @@ def face(x=20.0, y=20.0):
     return Face(np.full((5, 2), (x, y), np.float32), None, 1.0)
 
 
-def frame(position_s=0.0, faces=1, safe=True, lost=0, trouble=None, patches=None):
+def frame(position_s=0.0, faces=1, safe=True, lost=0, trouble=None, patches=None, marked=True):
     patch = Patch(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 255, np.uint8), 18, 18)
     count = faces if patches is None else patches
     return Frame(
@@ -40,6 +40,7 @@ def frame(position_s=0.0, faces=1, safe=True, lost=0, trouble=None, patches=None
         lost,
         trouble,
         safe,
+        marked,
     )
 
 
@@ -58,6 +59,7 @@ def test_a_swapped_frame_passes_and_cannot_be_written_any_more():
         (frame(trouble="the swap failed"), "the swap failed"),
         (frame(trouble="the blend failed", safe=True), "the blend failed"),
         (frame(safe=False), NOT_COVERED),
+        (frame(marked=False), NOT_MARKED),
         (frame(faces=2, patches=1), NOT_COVERED),
         (frame(faces=0), NO_FACE),
         (frame(faces=1, lost=1), LOST),

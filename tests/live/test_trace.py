@@ -94,9 +94,10 @@ def swapped(clock, *steps_ms):
 
 
 def test_the_time_of_a_step_is_the_time_since_the_station_before(ledger, clock):
-    ledger.processed(swapped(clock, 1, 2, 4, 8))
+    ledger.processed(swapped(clock, 1, 2, 4, 8, 16))
     steps = ledger.report()["steps_ms"]
-    assert {name: step["max"] for name, step in steps.items()} == {"wait": 1, "find": 2, "swap": 4, "blend": 8}
+    maxima = {name: step["max"] for name, step in steps.items()}
+    assert maxima == {"wait": 1, "find": 2, "swap": 4, "blend": 8, "mark": 16}
 
 
 def test_a_frame_that_failed_half_way_counts_only_the_steps_it_made(ledger, clock):
@@ -107,6 +108,7 @@ def test_a_frame_that_failed_half_way_counts_only_the_steps_it_made(ledger, cloc
         "find": 1,
         "swap": 0,
         "blend": 0,
+        "mark": 0,
     }
     assert report["frames"]["processed"] == 1
 

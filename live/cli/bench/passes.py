@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -71,6 +71,8 @@ class _Keeper:
 
     Only these cuts stay in memory: a clip may be long. The keys are the frames' times.
     """
+
+    outgoing: ClassVar[bool] = False
 
     windows: dict[float, Window]
     wearer: dict[float, Image] = field(default_factory=dict)

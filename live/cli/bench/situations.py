@@ -190,6 +190,8 @@ class _Blender:
 
 @dataclass
 class _Sink:
+    outgoing: ClassVar[bool] = False
+
     cost: float
     work: Work
     clock: Clock

@@ -86,8 +86,8 @@ def _version() -> tuple[int, int]:
 def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-def]
     """Fill `lighter` and `darker`, u8 [h, w], with the pattern times the strength that the picture allows.
 
-    image u8 [h, w, 3]; pattern i16 [h, w] in 1/256 grey levels; dither i32 [16, w or more]. A block's strength, 0.36 to 1.8,
-    grows with the deviation of its green pixels, which hides noise, and with their light (Weber's law).
+    image u8 [h, w, 3]; pattern i16 [h, w] in 1/256 grey levels; dither i32 [16, w or more]. A block's strength,
+    0.36 to 1.8, grows with the deviation of its green pixels, which hides noise, and with their light (Weber's law).
     """
     height, width = pattern.shape
     factors = np.empty(width, np.int32)
@@ -95,11 +95,11 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
         y1 = min(y0 + _BLOCK, height)
         for x0 in range(0, width, _BLOCK):
             x1 = min(x0 + _BLOCK, width)
-            count, total, squares = 0, 0, 0
+            count = total = squares = np.int32(0)
             for y in range(y0, y1, 2):
                 for x in range(x0, x1, 2):
                     v = np.int32(image[y, x, 1])
-                    count += 1
+                    count += np.int32(1)
                     total += v
                     squares += v * v
             mean = total / count

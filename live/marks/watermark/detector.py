@@ -1,9 +1,9 @@
 """Looks for the watermark: averages a second or two of pictures and correlates them with the public pattern.
 
-Each picture is brought to the pattern's grid and whitened (Cox's attack on the host's own energy), so that two seconds of
-pictures of which none shows the mark to the eye add up to it. Phase-only correlation (Kuglin and Hines 1975) then tells
-for every shift how much the sum looks like the pattern; the score is the height of the peak in standard deviations of
-the whole surface, which for pictures without the mark is a normal one.
+Each picture is brought to the pattern's grid and whitened, so that its own strong edges do not drown the mark; over
+many pictures the mark, which stays, adds up more than what moves. Phase-only correlation (Kuglin and Hines 1975) then
+tells for every shift how much the sum looks like the pattern. The score is the height of the peak in standard deviations
+of all shifts, which for pictures without the mark are spread as chance spreads them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Sum:
 
     @property
     def mean(self) -> Floats:
-        return self._total / max(self.count, 1)
+        return np.asarray(self._total / max(self.count, 1), np.float32)
 
 
 def whiten(grey: Floats) -> Floats:
@@ -108,12 +108,12 @@ class Detector:
         self._window = ((yy * xx) ** 0.25).astype(np.float32)
 
     def surface(self, mean: Floats) -> Floats:
-        """The score of every shift, f32 [HEIGHT, WIDTH]; row y, column x: the picture lies y lower and x further right."""
+        """The score of every shift, f32 [HEIGHT, WIDTH]: at row y, column x, of y down and x to the right."""
         spectrum = _phase(np.fft.rfft2(mean * self._window), 1e-3)
         surface = np.fft.irfft2(spectrum * self._pattern, s=(HEIGHT, WIDTH))
         return np.asarray(surface / (surface.std() + 1e-12), np.float32)
 
-    def look(self, mean: Floats, place: Place = Place()) -> Hit:  # noqa: B008  (frozen)
+    def look(self, mean: Floats, place: Place = Place()) -> Hit:
         """The mark where it must be if the picture lies so."""
         laid = place.undo(mean)
         surface = self.surface(laid)
@@ -125,7 +125,7 @@ class Detector:
         return Hit(float(surface[y, x]), (x, y), self._votes(np.roll(laid, (-y, -x), (0, 1))))
 
     def search(self, mean: Floats) -> tuple[float, Place]:
-        """The best score over cut-outs, enlargements and mirrored pictures, and where that is. `mean` kept its shape."""
+        """The best score over parts, enlargements and mirrored pictures, and how they lie. `mean` kept its shape."""
         best, place = -1.0, Place(stretched=False)
         for scales in (_SCALES, _FINER):
             for scale in scales if scales is _SCALES else [round(place.scale * k, 5) for k in scales]:
@@ -139,8 +139,8 @@ class Detector:
     def _votes(self, laid: Floats) -> Floats:
         spectrum = np.fft.rfft2(laid)
         even = np.fft.irfft2(_phase(spectrum, 0.05) * self._band, s=(HEIGHT, WIDTH)).astype(np.float32)
-        squares = cv2.resize(even, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).ravel()
-        squares /= np.sqrt((squares * squares).mean()) + 1e-12
+        squares = np.asarray(cv2.resize(even, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA), np.float32).ravel()
+        squares = squares / (np.sqrt((squares * squares).mean()) + 1e-12)
         pairs = zip(words(self._key), owners(self._key), strict=True)
         return np.stack([choice.astype(np.float32) @ squares[own] for choice, own in pairs])
 

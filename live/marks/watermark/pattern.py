@@ -43,8 +43,8 @@ def _smooth(squares: npt.NDArray[np.int8]) -> Floats:
 
     Coarse changes are what the eye sees first, and where a picture's own light lies.
     """
-    field = cv2.resize(squares.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    field -= cv2.GaussianBlur(field, (0, 0), 2.0 * CELL)
+    whole = cv2.resize(squares.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    field = whole - cv2.GaussianBlur(whole, (0, 0), 2.0 * CELL)
     return np.asarray((field - field.mean()) / field.std(), np.float32)
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 from starlette.exceptions import HTTPException
@@ -29,6 +29,8 @@ _MOST_WATCHERS = 16
 @dataclass
 class Mjpeg:
     """Sink: a web page and a Motion JPEG stream (`stream.mjpg`)."""
+
+    outgoing: ClassVar[bool] = True
 
     port: int = setting(8771, "port of the address, 0: a free one", low=0, high=65535, argument=True)
     quality: int = setting(85, "of the JPEG pictures: larger looks better and costs more", low=10, high=100)

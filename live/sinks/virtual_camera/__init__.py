@@ -26,6 +26,7 @@ class Camera(Protocol):
 class VirtualCamera:
     """Sink: a virtual camera. Programs hold on to it, so it is opened first and stays while doppelcam lives."""
 
+    outgoing: ClassVar[bool] = True
     stays: ClassVar[bool] = True
 
     device: str | None = setting(

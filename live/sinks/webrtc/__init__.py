@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 from aiortc import RTCPeerConnection
@@ -30,6 +30,8 @@ _MOST_WATCHERS = 8
 @dataclass
 class Webrtc:
     """Sink: a web page that shows the picture by WebRTC, and a WHEP endpoint (`whep`)."""
+
+    outgoing: ClassVar[bool] = True
 
     port: int = setting(8772, "port of the address, 0: a free one", low=0, high=65535, argument=True)
     codec: str = setting("vp8", "how pictures are packed", choices=CODECS)

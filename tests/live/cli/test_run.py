@@ -45,7 +45,7 @@ def test_the_main_job_on_the_sample(tmp_path, tmp_path_factory, monkeypatch):
     assert set(report["engines"]) == {"face_detector", "face_mesh", "iris", "occlusion"}
     assert all(facts.keys() == {"runs_on"} for facts in report["engines"].values())
     assert "first use of face_mesh" in done.stderr
-    assert set(report["steps_ms"]) == {"wait", "find", "swap", "blend"}
+    assert set(report["steps_ms"]) == {"wait", "find", "swap", "blend", "mark"}
     with av.open(str(tmp_path / "swapped.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 300
 

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import av
 import cv2
-import numpy as np
 
 _OPTIONS = {
     "libx264": {"preset": "veryfast", "tune": "zerolatency"},
@@ -23,7 +22,9 @@ def send(pictures, codec, kbits, size=(640, 360), fps=30):
     encoder.framerate = Fraction(fps)
     encoder.gop_size = 300
     encoder.bit_rate = kbits * 1000
-    rate = {"maxrate": f"{kbits}k", "bufsize": f"{kbits // 2}k"} if codec == "libx264" else {"minrate": f"{kbits}k", "maxrate": f"{kbits}k"}
+    rate = {"maxrate": f"{kbits}k", "bufsize": f"{kbits // 2}k"}
+    if codec == "libvpx":
+        rate["minrate"] = rate["maxrate"]  # which makes it keep to a constant rate
     encoder.options = {**_OPTIONS[codec], **rate}
     decoder = av.CodecContext.create("h264" if codec == "libx264" else "vp8", "r")
     received, bits = [], 0
