@@ -143,10 +143,10 @@ class Frame:
     faces: list[Face] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     lost: int = 0
-    spare: int = 0
     trouble: str | None = None
     safe: bool = False
     marked: bool = False
+    spare: int = 0
 
 
 State = Literal["live", "hold", "cover", "bare"]
