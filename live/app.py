@@ -13,11 +13,10 @@ from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import settings
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
+from live.loop import Loop, LoopSettings
+from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS, Parts
 from live.personas import model_of, open_persona
 from live.settings import setting
-from live.spans import Spans
 from live.track import Tracks
 
 KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
@@ -29,7 +28,7 @@ SHORT = {"virtual": "virtual_camera"}
 class Run:
     """What one run is made of: the top level keys of doppelcam.toml."""
 
-    source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
+    source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], sample, a video's path, or a URL")
     face: str = setting(
         "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
     )
@@ -89,9 +88,9 @@ def _check_tree(tree: dict[str, Any]) -> None:
             settings.make(SECTIONS[section], content, section)
 
 
-def build(run: Run, spans: Spans | None = None) -> Loop:
-    """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run), spans=spans)
+def build(run: Run, **more: Any) -> Loop:
+    """The loop for this run, nothing opened yet; `more` is the Loop's. Raises BadInput and NotAvailable."""
+    return loop_of(run, parts_of(run), **more)
 
 
 def parts_of(run: Run) -> Parts:
@@ -153,7 +152,7 @@ def _source(run: Run) -> Any:
     name, argument = _split(SOURCES, run.source)
     if name is None:
         _no_part_meant(SOURCES, run.source)
-        name, argument = "video_file", run.source
+        name, argument = "network" if "://" in run.source else "video_file", run.source
     more = _argument(SOURCES, name, argument)
     part = SOURCES.load(name)
     if "paced" in {f.name for f in settings.settings_of(part)}:

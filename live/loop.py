@@ -1,4 +1,4 @@
-"""START HERE: the threads, the hand-overs between them, and the steps of a frame in order.
+"""START HERE: the threads, the hand-overs between them, and the steps of a frame (steps.py) in order.
 
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
     engine thread    take the newest, find, follow         as late as it can without making others wait (pace.py)
@@ -22,22 +22,23 @@ from typing import Any
 
 import cv2
 
-from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
+from engines.errors import DoppelcamError, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
-from live.guard import STARTING, Guard, covers_face
+from live.guard import ENDED, STARTING, Guard
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Blender, EndOfSource, Finder, Sink, Source, Swapper
+from live.parts import EndOfSource, Parts
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
-from live.stage import Stage, errors_of, start_all
+from live.stage import Stage, errors_of, wait_opened
+from live.steps import ENGINE_LOST, Steps
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
-_CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
+_CAMERA_LOST = "camera lost, looking for it"
 
 
 @dataclass
@@ -51,20 +52,11 @@ class LoopSettings:
     give_up_after: int = setting(10, "frames that fail in a row before the loop stops", low=1, high=1000)
 
 
-@dataclass
-class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs."""
-
-    source: Source
-    finder: Finder
-    swapper: Swapper
-    blender: Blender
-    sinks: dict[str, Sink]
-    persona: Callable[[Finder], Persona]
-
-
 class Loop:
-    """Runs the parts until the source ends, `stop()` is called or something fails for good."""
+    """Runs the parts until the source ends, `stop()` is called or something fails for good.
+
+    With `outlets`, sinks that stay are left open with a cover on them, and whoever made the outlets closes them.
+    """
 
     def __init__(
         self,
@@ -78,6 +70,7 @@ class Loop:
         spans: Spans | None = None,
         clock: Clock = clock,
         spare: Callable[[], int] | None = None,
+        outlets: Outlets | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         self.lossless = lossless
@@ -92,11 +85,13 @@ class Loop:
         self._swapped: Mailbox[Frame] = self._found if parts.swapper.drawn else Mailbox()
         self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
         self._go = threading.Event()
+        self.began = False  # did everything open, so that pictures were let through?
         self._stopping = threading.Event()
-        self._outlets = Outlets(parts.sinks, self.ledger, self.spans, self._stopping, lossless=lossless)
+        self._outlets = outlets or Outlets()
+        self._owns_outlets = outlets is None
         self._format: Format | None = None
         self._number = 0
-        self._failures = 0
+        self._steps = Steps(parts, tracks, self.ledger, self.spans, settings.give_up_after, clock)
         self._persona: Persona | None = None
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
@@ -111,31 +106,14 @@ class Loop:
         """
         # Each thread does its own work: a pool inside of OpenCV wakes and spins for pieces that are too small for it.
         cv2.setNumThreads(1)
-        camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
-        engine = self._stage(
-            "engine", self._open_engine, self._engine_step, self.parts.finder.close,
-            self._entrance, self._found, self._worn,
-        )  # fmt: skip
-        swap = self._stage(
-            "swap", self._open_swapper, self._swap_step, self.parts.swapper.close, self._found, self._swapped
-        )
-        pixels = self._stage(
-            "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._outlets.boxes
-        )
-        stages = [camera, engine, pixels] if self.parts.swapper.drawn else [camera, engine, swap, pixels]
+        stages = self._stages()
         try:
-            start_all(stages)
-            assert self._format is not None, "an opened source has a format"
-            self.guard.open(self._format, self.ledger)
-            self.ledger.period_ms = 1000 / self._format.fps
-            sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
-            workers, stages = stages, [*stages, *sinks]
-            start_all(sinks)
-            self._watch(workers, sinks, seconds, status)
+            self._start(stages)
+            self._watch(stages, seconds, status)
         finally:
             self.stop()
             self._finish(stages)
-        errors = errors_of(stages)
+        errors = errors_of([*stages, *self._outlets.stages])
         if errors:
             raise errors[0]
 
@@ -161,20 +139,47 @@ class Loop:
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
 
-    def _watch(
-        self,
-        workers: list[Stage],
-        sinks: list[Stage],
-        seconds: float | None,
-        status: Callable[[], None] | None,
-    ) -> None:
+    def _stages(self) -> list[Stage]:
+        found: list[Mailbox[Any]] = [self._entrance, self._found, self._worn]
+        swap = self._stage(
+            "swap", self._open_swapper, self._swap_step, self.parts.swapper.close, self._found, self._swapped
+        )
+        return [
+            self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),
+            self._stage("engine", self._open_engine, self._engine_step, self.parts.finder.close, *found),
+            *([] if self.parts.swapper.drawn else [swap]),
+            self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
+        ]
+
+    def _start(self, stages: list[Stage]) -> None:
+        """Open everything at once, but for two things: the sinks need to know the camera's format, and files are not
+        begun before all the rest works. Raises what could not be opened."""
+        for stage in stages:
+            stage.start()
+        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless)
+        camera = stages[0]
+        camera.opened.wait()
+        if camera.error is None:
+            assert self._format is not None, "an opened source has a format"
+            self.guard.open(self._format, self.ledger)
+            self.ledger.period_ms = 1000 / self._format.fps
+            self._outlets.start(self._format, staying=True)
+            if self._outlets.stages and not self.lossless:
+                self._deliver(self.guard.stand_in(STARTING))
+        wait_opened([*stages, *self._outlets.stages])
+        assert self._format is not None, "an opened source has a format"
+        self._outlets.start(self._format, staying=False)
+        wait_opened(self._outlets.stages)
+
+    def _watch(self, stages: list[Stage], seconds: float | None, status: Callable[[], None] | None) -> None:
         end_ns = None if seconds is None else self._clock() + int(seconds * 1e9)
         self._delivered_ns = self._clock()
         if not self.lossless:
             self._deliver(self.guard.stand_in(STARTING))
+        self.began = True
         self._go.set()
         while not self._stopping.wait(_TICK_S):
-            if any(not stage.alive for stage in workers) or not any(stage.alive for stage in sinks):
+            if any(not stage.alive for stage in stages) or not self._outlets.alive:
                 return
             now = self._clock()
             if end_ns is not None and now >= end_ns:
@@ -192,6 +197,10 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
+        covered = self._format is not None and self._outlets.stay
+        self._outlets.end(self.guard.stand_in(self._steps.gave_up or ENDED) if covered else None)
+        if self._owns_outlets:
+            self._outlets.close()
 
     # ---- camera thread
 
@@ -232,14 +241,10 @@ class Loop:
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
-        self._note_engines(self.parts.finder)
+        self.ledger.engines_of(self.parts.finder)
         if self._persona is None:  # opened for the first time
             self._persona = self.parts.persona(self.parts.finder)
             self._worn.post(self._persona)
-
-    def _note_engines(self, part: Finder | Swapper) -> None:
-        for engine in getattr(part, "engines", ()):
-            self.ledger.engine(engine.model, str(engine.variant), engine.fallback)
 
     def _engine_step(self) -> None:
         frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
@@ -247,10 +252,10 @@ class Loop:
         frame.trace.stamp("taken", self._clock())
         frame.spare = frame.trace.spare = self._spare()
         with self._working("engine"):
-            lost = self._try(frame, "the swap failed", self._find)
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.find)
         self._found.hand(frame)
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
+            self._find_again(ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
 
     def _spare_now(self) -> int:
         """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
@@ -259,13 +264,6 @@ class Loop:
     def _hold_s(self) -> float:
         return self._pace.hold_ns(self._clock()) / 1e9
 
-    def _find(self, frame: Frame) -> None:
-        with self.spans("find", frame.number):
-            found = self.parts.finder.find(frame.image, self.tracks.faces)
-        with self.spans("track", frame.number):
-            frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
-        frame.trace.stamp("found", self._clock())
-
     # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
 
     def _open_swapper(self) -> None:
@@ -273,23 +271,16 @@ class Loop:
         assert persona is not None, "take without a time limit gives a persona"
         self.parts.swapper.open()
         self.parts.swapper.wear(persona)
-        self._note_engines(self.parts.swapper)
+        self.ledger.engines_of(self.parts.swapper)
 
     def _swap_step(self) -> None:
         frame = self._found.take()
         assert frame is not None, "take without a time limit gives a frame"
         with self._working("swap"):
-            lost = self._try(frame, "the swap failed", self._swap)
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.swap)
         self._swapped.hand(frame)
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
-
-    def _swap(self, frame: Frame) -> None:
-        if hasattr(self.parts.swapper, "spare"):
-            self.parts.swapper.spare = frame.spare
-        with self.spans("swap", frame.number):
-            frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
-        frame.trace.stamp("swapped", self._clock())
+            self._find_again(ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
 
     # ---- pixels thread
 
@@ -307,25 +298,15 @@ class Loop:
         frame = self._swapped.take()
         assert frame is not None, "take without a time limit gives a frame"
         with self._working("pixels"):
-            lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
-            lost = self._try(frame, "the blend failed", self._blend) or lost
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.swap) if self.parts.swapper.drawn else None
+            lost = self._steps.attempt(frame, "the blend failed", self._steps.blend) or lost
             self._position_s = frame.position_s
             shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
         self._deliver(shown)
         self._entrance.credit()
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
-
-    def _blend(self, frame: Frame) -> None:
-        pairs = list(zip(frame.faces, frame.patches, strict=True))
-        if all(covers_face(face, patch, frame.image) for face, patch in pairs):
-            with self.spans("blend", frame.number):
-                for face, patch in pairs:
-                    self.parts.blender.blend(frame.image, face, patch)
-            frame.safe = True
-        frame.trace.stamp("blended", self._clock())
-        self._failures = 0
+            self._find_again(ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
 
     @contextmanager
     def _working(self, thread: str) -> Iterator[None]:
@@ -341,24 +322,6 @@ class Loop:
 
     # ---- when something goes wrong
 
-    def _try(self, frame: Frame, words: str, step: Callable[[Frame], None]) -> EngineLost | None:
-        """Run this step unless one before it failed. A failure is noted in the frame, so that the guard covers it.
-
-        A lost engine is given back: the frame goes on first, then the thread that owns the engine opens it again.
-        """
-        if frame.trouble is not None:
-            return None
-        try:
-            step(frame)
-        except EngineLost as error:
-            frame.trouble, frame.safe = _ENGINE_LOST, False
-            self.ledger.count("failed")
-            self.ledger.count("engine_lost")
-            return error
-        except Exception as error:
-            self._failed(frame, words, error)
-        return None
-
     def _find_again(
         self, words: str, why: DoppelcamError, close: Callable[[], None], open: Callable[[], object]
     ) -> None:
@@ -367,19 +330,6 @@ class Loop:
         self._absent = words
         reopen(close, open, self._stopping)
         self._absent = None
-
-    def _failed(self, frame: Frame, words: str, error: Exception) -> None:
-        """Mark the frame; give up when too many fail in a row."""
-        frame.trouble, frame.safe = words, False
-        line = error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"
-        self.ledger.count("failed")
-        self.ledger.error(f"{words}: {line}")
-        self._failures += 1
-        if self._failures >= self.settings.give_up_after:
-            raise LoopFailed(
-                f"{self._failures} frames failed in a row; the last: {words}: {line}",
-                hint="the cover was shown instead; see --report for the errors",
-            ) from error
 
     def _deliver(self, shown: SafeFrame, *, stamp: bool = True) -> None:
         if stamp:

@@ -9,6 +9,8 @@ them is lost (EngineLost), the part is closed and opened again, and a swapper we
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from engines.plugins import Plugins
@@ -55,7 +57,7 @@ class Swapper(Protocol):
     """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
     finder's nets instead of behind them. `wears_model`: a trained model, else portraits.
 
-    A swapper that has optional work may have a field `spare`, which the loop sets before each swap: 0 do everything;
+    A swapper that has optional work may have an attribute `spare`, which the loop sets before each swap: 0 do all;
     from 1 on leave out what only makes it prettier (an enhancer), from 2 on look half as often at what lies in front,
     from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
     """
@@ -86,7 +88,9 @@ class Blender(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go."""
+    """Where pictures go. One that says `stays = True` is a device that other programs look at: it is opened before
+    the nets are loaded, shows a cover while nothing else comes, and may outlive the loop.
+    """
 
     def open(self, format: Format) -> None:
         """Raises BadInput or NotAvailable; leaves nothing behind when it fails."""
@@ -96,3 +100,15 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what was written, so that it can be used."""
+
+
+@dataclass
+class Parts:
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs."""
+
+    source: Source
+    finder: Finder
+    swapper: Swapper
+    blender: Blender
+    sinks: dict[str, Sink]
+    persona: Callable[[Finder], Persona]

@@ -11,6 +11,7 @@ import typer
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
 from live.cli import bench, lower, models
+from live.cli import doctor as doctor_command
 from live.cli import export as export_command
 from live.cli import list as list_command
 from live.cli import record as record_command
@@ -29,6 +30,7 @@ app.command("run")(run_command.run)
 app.command("record")(record_command.record)
 app.command("replay")(replay_command.replay)
 app.command("list")(list_command.list_parts)
+app.command("doctor")(doctor_command.doctor)
 app.command("export")(export_command.export)
 app.add_typer(bench.app, name="bench")
 models.app.command("lower")(lower.lower)

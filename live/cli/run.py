@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engines.errors import LoopFailed
 from live.cli.output import check_target, write_whole
-from live.cli.screen import StatusLine, sum_up
+from live.cli.screen import StatusLine, say, sum_up
 
 if TYPE_CHECKING:
     from live.loop import Loop
+    from live.outlets import Outlets
 
 
 def run(
     source: Annotated[
-        str | None, typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL.")
+        str | None,
+        typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL (rtsp, http)."),
     ] = None,
     face: Annotated[
         str | None,
@@ -57,19 +59,20 @@ def run(
     For example: [bold]doppelcam run --source sample --face sample --sink swapped.mp4[/]
     """
     from live.app import build, read_run
+    from live.outlets import Outlets
     from live.spans import Spans, chrome_trace
 
     flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}
-    spans = Spans(on=trace is not None)
-    loop = build(read_run(profile, set_ or [], flags), spans)
+    spans, outlets = Spans(on=trace is not None), Outlets()
+    loop = build(read_run(profile, set_ or [], flags), spans=spans, outlets=outlets)
     for path, what in ((report, "the report"), (trace, "the trace")):
         if path is not None:
             check_target(path, what)
 
-    failure = run_to_its_end(loop, seconds)
+    failure = run_to_its_end(loop, outlets, seconds)
     tree = loop.ledger.report()
     if report is not None:
         write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
@@ -80,26 +83,33 @@ def run(
         raise failure
 
 
-def run_to_its_end(loop: Loop, seconds: float | None) -> LoopFailed | None:
+def run_to_its_end(loop: Loop, outlets: Outlets, seconds: float | None) -> Exception | None:
     """Run until the source ends, so many seconds are over or Ctrl-C; answers why the loop failed, if it did.
 
-    What keeps it from starting is raised. A second Ctrl-C ends the program at once.
+    What keeps it from starting is raised. A second Ctrl-C ends the program at once. `outlets` are the loop's.
     """
-    interrupted: list[int] = []
+    interrupted = threading.Event()
 
-    def stop(number: int, _: object) -> None:
-        if interrupted:  # a second Ctrl-C: do not wait for anything
+    def stop(*_: object) -> None:
+        if interrupted.is_set():  # a second Ctrl-C: do not wait for anything
             os._exit(130)
-        interrupted.append(number)
+        interrupted.set()
         loop.stop()
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with StatusLine(loop.ledger) as status:
             loop.run(seconds=seconds, status=status)
-    except LoopFailed as error:
+    except Exception as error:
+        if not loop.began:
+            raise
+        if outlets.stay and seconds is None:
+            # A meeting that loses its camera takes the next one, which shows the bare face.
+            say(f"stopped: {error}; a cover stays on the camera until Ctrl-C")
+            interrupted.wait()
         return error
     finally:
+        outlets.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return None

@@ -26,6 +26,11 @@ def complain(error: DoppelcamError) -> None:
         err.print(f"[bold]hint:[/]  {escape(error.hint)}", soft_wrap=True)
 
 
+def say(line: str) -> None:
+    """One line to stderr that the user should not miss."""
+    err.print(f"[bold yellow]{escape(line)}[/]", soft_wrap=True)
+
+
 def sum_up(tree: dict[str, Any]) -> None:
     """The ledger's report in one line to stderr, and a line for each kind of error."""
     frames, age = tree["frames"], tree["age_ms"]

@@ -213,7 +213,6 @@ def test_a_recording_by_path_and_its_table():
 
 @pytest.mark.parametrize("word", ["virtual", "virtual_camera"])
 def test_virtual_is_short_for_the_virtual_camera(word):
-    pytest.importorskip("pyvirtualcam")
     sinks = built(sink=[f"{word}:/dev/video19"]).sinks
     (sink,) = sinks.values()
     assert type(sink).__name__ == "VirtualCamera" and sink.device == "/dev/video19"

@@ -94,7 +94,7 @@ BAD = {
     "no folder": (["--sink", "gone/out.mp4"], "does not exist"),
     "unknown sink": (["--sink", "out.avi"], "is no sink"),
     "no sink": ([], "where shall the picture go?"),
-    "no device": (["--sink", "virtual:/dev/video62"], "no virtual camera can be opened"),
+    "no device": (["--sink", "virtual:/dev/video62"], "there is no virtual camera /dev/video62"),
     "unknown key": (["--sink", "null", "--set", "guard.hold=1"], "did you mean 'hold_ms'"),
     "wrong value": (["--sink", "null", "--set", "guard.hold_ms=soon"], "takes a number from 0 to 2000"),
     "unknown flag": (["--sink", "null", "--frob"], "No such option: --frob"),

@@ -1,0 +1,190 @@
+"""Tests in this folder run inside the bed: outside of it each test is handed to a guest that runs just this one.
+
+The guest's pytest writes its reports down, and they are told here as if the test had run here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.devices import kernel
+from tests.devices.bed import CAMERA, find_bed
+
+_SHARED = "DOPPELCAM_BED"  # set inside: the folder that both sides see
+_OPTIONS = "bed_options"
+_DOPPELCAM = Path(sys.executable).with_name("doppelcam")
+_figures = {}
+
+
+def inside():
+    return os.environ.get(_SHARED)
+
+
+# ---- outside: carry the test into the bed
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.long)
+            item.add_marker(pytest.mark.timeout(900))  # the first one may have to wait for the kernel to be built
+
+
+def pytest_runtest_protocol(item, nextitem):
+    if inside() or item.get_closest_marker("outside"):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in _in_the_bed(item):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _in_the_bed(item):
+    folder = item.session.config._tmp_path_factory.mktemp("bed")
+    marker = item.get_closest_marker("bed")
+    wants = marker.kwargs if marker else {}
+    began = time.time()
+    try:
+        bed = find_bed()
+    except kernel.Missing as missing:
+        return [_report(item, "skipped", (str(item.path), 0, f"Skipped: no test bed: {missing}"))]
+    # Without the other tests' conftest.py, which takes seconds to import in there.
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--confcutdir={Path(__file__).parent}"]
+    command += ["-m", "", item.nodeid]
+    status, output = bed.run(
+        command, folder, timeout_s=wants.get("timeout_s", 300), environment={_SHARED: str(folder)},
+        options=wants.get("options", ()),
+    )  # fmt: skip
+    reports = folder / "reports.jsonl"
+    lines = reports.read_text().splitlines() if reports.exists() else []
+    told = [item.config.hook.pytest_report_from_serializable(config=item.config, data=json.loads(x)) for x in lines]
+    if not any(report.when == "teardown" for report in told):
+        said = f"the guest ended with status {status} after {time.time() - began:.0f} s\n{output[-6000:]}"
+        return [_report(item, "failed", said)]
+    for report in told:
+        if report.when == "call":
+            _figures[item.name] = dict(report.user_properties)
+    return told
+
+
+def _report(item, outcome, said):
+    return pytest.TestReport(item.nodeid, item.location, {}, outcome, said, "setup")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name, figures in _figures.items():
+        for what, value in figures.items():
+            terminalreporter.write_line(f"device bed: {name}: {what}: {value}")
+
+
+# ---- inside
+
+
+def pytest_runtest_logreport(report):
+    if inside():
+        from _pytest.reports import TestReport
+
+        assert isinstance(report, TestReport)
+        with Path(inside(), "reports.jsonl").open("a") as reports:
+            reports.write(json.dumps({**report._to_json(), "$report_type": "TestReport"}) + "\n")
+
+
+@pytest.fixture
+def kept(request):
+    """A folder of this test that outlives the guest, for pictures and reports."""
+    folder = Path(inside(), request.node.name[:60])
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def processes():
+    """Programs that end with the test."""
+    running = []
+    yield running
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def feed(processes):
+    """Starts the webcam at a device; it can be ended and started again."""
+
+    def start(device=CAMERA):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.devices.feeder", str(device)], stdout=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    return start
+
+
+class Doppelcam:
+    """The command, running."""
+
+    def __init__(self, args, log):
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen([str(_DOPPELCAM), *args], stdout=output, stderr=subprocess.STDOUT)
+
+    def end(self, how=signal.SIGINT, within_s=60):
+        """Exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(within_s)
+
+    def said(self):
+        return self.log.read_text(errors="replace")
+
+
+@pytest.fixture
+def doppelcam(processes, kept):
+    """Starts `doppelcam run` with the camera, the sample face and these arguments."""
+    count = []
+
+    def start(*args):
+        count.append(args)
+        command = ["run", "--source", f"camera:{CAMERA}", "--face", "sample", *map(str, args)]
+        running = Doppelcam(command, kept / f"doppelcam{len(count)}.log")
+        processes.append(running.process)
+        return running
+
+    return start
+
+
+@pytest.fixture
+def look(request):
+    """Opens a consumer on a device as soon as it can be read."""
+    from tests.devices.consumer import Consumer
+
+    opened = []
+
+    def start(device, within_s=180):
+        end = time.monotonic() + within_s
+        while not readable(device):
+            assert time.monotonic() < end, f"{device} cannot be read"
+            time.sleep(0.02)
+        opened.append(Consumer(device))
+        return opened[-1]
+
+    yield start
+    for consumer in opened:
+        consumer.close()
+
+
+def readable(device):
+    """Would a browser list it? It must announce CAPTURE and not OUTPUT."""
+    from live import v4l2
+
+    return v4l2.ask(str(device)).caps & (v4l2.CAP_CAPTURE | v4l2.CAP_OUTPUT) == v4l2.CAP_CAPTURE
