@@ -16,16 +16,14 @@ from engines.plugins import Plugins
 from live import session, settings
 from live.address import is_address, shown
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.outlets import Outlets
-from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, Finder, Mark
+from live.loop import Loop, LoopSettings
+from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, Finder, Mark, Parts
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
 from live.settings import setting
 from live.sinks.recording import KINDS as RECORDINGS
 from live.sinks.stream import SCHEMES
 from live.sound.microphone import Microphone
-from live.spans import Spans
 from live.track import Tracks
 
 KINDS = {
@@ -110,9 +108,9 @@ def _check_tree(tree: dict[str, Any]) -> None:
             settings.make(SECTIONS[section], content, section)
 
 
-def build(run: Run, spans: Spans | None = None, outlets: Outlets | None = None) -> Loop:
-    """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run), spans=spans, outlets=outlets)
+def build(run: Run, **more: Any) -> Loop:
+    """The loop for this run, nothing opened yet; `more` is the Loop's. Raises BadInput and NotAvailable."""
+    return loop_of(run, parts_of(run), **more)
 
 
 def parts_of(run: Run) -> Parts:

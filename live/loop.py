@@ -1,4 +1,4 @@
-"""START HERE: the threads, the hand-overs between them, and the steps of a frame in order.
+"""START HERE: the threads, the hand-overs between them, and the steps of a frame (steps.py) in order.
 
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
     engine thread    take the newest, find, follow         as late as it can without making others wait (pace.py)
@@ -16,32 +16,30 @@ waits at those places instead, so that every frame that goes in comes out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 
-from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
+from engines.errors import DoppelcamError, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
-from live.guard import ENDED, STARTING, STILL_BARE, Guard, covers_face, glimpse, still_bare
+from live.guard import ENDED, STARTING, Guard
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Blender, EndOfSource, Finder, Mark, NothingYet, Sink, Source, Swapper
+from live.parts import EndOfSource, NothingYet, Parts
 from live.reopen import reopen
-from live.session import Session
 from live.settings import setting
-from live.sound import Sound
 from live.spans import Spans
 from live.stage import Stage, errors_of, wait_opened
+from live.steps import ENGINE_LOST, Steps
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
-_CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
-_WAITING = "waiting for a picture"
+_CAMERA_LOST, _WAITING = "camera lost, looking for it", "waiting for a picture"
 
 
 @dataclass
@@ -53,26 +51,6 @@ class LoopSettings:
         500, "without a new picture for so long, the cover is shown", low=100, high=5000, step=100
     )
     give_up_after: int = setting(10, "frames that fail in a row before the loop stops", low=1, high=1000)
-
-
-@dataclass
-class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
-    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
-    is no label among them, where that was asked for. A `sound` is kept as late as the picture is.
-    """
-
-    source: Source
-    finder: Finder
-    swapper: Swapper
-    blender: Blender
-    sinks: dict[str, Sink]
-    persona: Callable[[Finder], Persona]
-    marks: Sequence[Mark] = ()
-    why_not: Callable[[], str] = lambda: ""
-    session: Session | None = None
-    reason: str = ""
-    sound: Sound | None = None
 
 
 class Loop:
@@ -92,8 +70,8 @@ class Loop:
         ledger: Ledger | None = None,
         spans: Spans | None = None,
         clock: Clock = clock,
-        outlets: Outlets | None = None,
         spare: Callable[[], int] | None = None,
+        outlets: Outlets | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         guard.permit = parts.why_not
@@ -115,10 +93,9 @@ class Loop:
         self._owns_outlets = outlets is None
         self._format: Format | None = None
         self._number = 0
-        self._failures = 0
+        self._steps = Steps(parts, guard, tracks, self.ledger, self.spans, settings.give_up_after, clock)
         self._persona: Persona | None = None
         self._absent: str | None = None  # why nothing comes right now
-        self._ended = ENDED  # what the last cover says
         self._waiting: str | None = None  # what the source waits for
         self._delivered_ns = 0
         self._position_s: float | None = None
@@ -132,20 +109,7 @@ class Loop:
         """
         # Each thread does its own work: a pool inside of OpenCV wakes and spins for pieces that are too small for it.
         cv2.setNumThreads(1)
-        close_swapper = self.parts.swapper.close
-        stages = [
-            self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),
-            self._stage(
-                "engine", self._open_engine, self._engine_step, self.parts.finder.close,
-                self._entrance, self._found, self._worn,
-            ),
-            self._stage("swap", self._open_swapper, self._swap_step, close_swapper, self._found, self._swapped),
-            self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
-        ]  # fmt: skip
-        if self.parts.swapper.drawn:
-            del stages[2]
-        if self.parts.sound is not None:
-            stages.append(self._stage("sound", self.parts.sound.open, self._sound_step, self.parts.sound.close))
+        stages = self._stages()
         try:
             self._start(stages)
             self._watch(stages, seconds, status)
@@ -178,6 +142,20 @@ class Loop:
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
 
+    def _stages(self) -> list[Stage]:
+        sound = self.parts.sound
+        found: list[Mailbox[Any]] = [self._entrance, self._found, self._worn]
+        swap = self._stage(
+            "swap", self._open_swapper, self._swap_step, self.parts.swapper.close, self._found, self._swapped
+        )
+        return [
+            self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),
+            self._stage("engine", self._open_engine, self._engine_step, self.parts.finder.close, *found),
+            *([] if self.parts.swapper.drawn else [swap]),
+            self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
+            *([] if sound is None else [self._stage("sound", sound.open, self._sound_step, sound.close)]),
+        ]
+
     def _start(self, stages: list[Stage]) -> None:
         """Open everything at once, but for two things: the sinks need to know the camera's format, and files are not
         begun before all the rest works. Raises what could not be opened."""
@@ -194,10 +172,11 @@ class Loop:
             if self._outlets.stages and not self.lossless:
                 self._deliver(self.guard.stand_in(STARTING))
         wait_opened([*stages, *self._outlets.stages])
-        assert self._format is not None and self._persona is not None, "an opened source and engine have them"
+        assert self._format is not None and self._persona is not None, "opened stages have them"
         self.guard.wear(self._persona)
-        names = [type(mark).__name__.lower() for mark in self.parts.marks]
-        self.ledger.marks(names, self._format.session, self.parts.reason)
+        self.ledger.marks(
+            [type(mark).__name__.lower() for mark in self.parts.marks], self._format.session, self.parts.reason
+        )
         self._outlets.start(self._format, staying=False)
         wait_opened(self._outlets.stages)
 
@@ -228,7 +207,7 @@ class Loop:
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
         covered = self._format is not None and self._outlets.stay
-        self._outlets.end(self.guard.stand_in(self._ended) if covered else None)
+        self._outlets.end(self.guard.stand_in(self._steps.gave_up or ENDED) if covered else None)
         if self._owns_outlets:
             self._outlets.close()
         self.guard.close()
@@ -236,11 +215,9 @@ class Loop:
     # ---- camera thread
 
     def _open_source(self) -> None:
-        held = self.parts.session
+        held, sound = self.parts.session, self.parts.sound
         format = replace(self.parts.source.open(), session=0 if held is None else held.number)
-        if self.parts.sound is not None:
-            format = replace(format, sound=self.parts.sound.track)
-        self._format = format
+        self._format = format if sound is None else replace(format, sound=sound.track)
 
     def _camera_step(self) -> None:
         if self._stopping.is_set():
@@ -280,14 +257,10 @@ class Loop:
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
-        self._note_engines(self.parts.finder)
+        self.ledger.engines_of(self.parts.finder)
         if self._persona is None:  # opened for the first time
             self._persona = self.parts.persona(self.parts.finder)
             self._worn.post(self._persona)
-
-    def _note_engines(self, part: Finder | Swapper) -> None:
-        for engine in getattr(part, "engines", ()):
-            self.ledger.engine(engine.model, str(engine.variant), engine.fallback)
 
     def _engine_step(self) -> None:
         frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
@@ -295,10 +268,10 @@ class Loop:
         frame.trace.stamp("taken", self._clock())
         frame.spare = frame.trace.spare = self._spare()
         with self._working("engine"):
-            lost = self._try(frame, "the swap failed", self._find)
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.find)
         self._found.hand(frame)
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
+            self._find_again(ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
 
     def _spare_now(self) -> int:
         """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
@@ -307,13 +280,6 @@ class Loop:
     def _hold_s(self) -> float:
         return self._pace.hold_ns(self._clock()) / 1e9
 
-    def _find(self, frame: Frame) -> None:
-        with self.spans("find", frame.number):
-            found = self.parts.finder.find(frame.image, self.tracks.faces)
-        with self.spans("track", frame.number):
-            frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
-        frame.trace.stamp("found", self._clock())
-
     # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
 
     def _open_swapper(self) -> None:
@@ -321,23 +287,16 @@ class Loop:
         assert persona is not None, "take without a time limit gives a persona"
         self.parts.swapper.open()
         self.parts.swapper.wear(persona)
-        self._note_engines(self.parts.swapper)
+        self.ledger.engines_of(self.parts.swapper)
 
     def _swap_step(self) -> None:
         frame = self._found.take()
         assert frame is not None, "take without a time limit gives a frame"
         with self._working("swap"):
-            lost = self._try(frame, "the swap failed", self._swap)
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.swap)
         self._swapped.hand(frame)
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
-
-    def _swap(self, frame: Frame) -> None:
-        if hasattr(self.parts.swapper, "spare"):
-            self.parts.swapper.spare = frame.spare
-        with self.spans("swap", frame.number):
-            frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
-        frame.trace.stamp("swapped", self._clock())
+            self._find_again(ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
 
     # ---- pixels thread
 
@@ -355,32 +314,16 @@ class Loop:
         frame = self._swapped.take()
         assert frame is not None, "take without a time limit gives a frame"
         with self._working("pixels"):
-            lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
-            lost = self._try(frame, "the blend failed", self._blend) or lost
-            self._try(frame, "the marks failed", self._mark)
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.swap) if self.parts.swapper.drawn else None
+            lost = self._steps.attempt(frame, "the blend failed", self._steps.blend) or lost
+            self._steps.attempt(frame, "the marks failed", self._steps.mark)
             self._position_s = frame.position_s
             shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
         self._deliver(shown)
         self._entrance.credit()
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
-
-    def _blend(self, frame: Frame) -> None:
-        pairs = list(zip(frame.faces, frame.patches, strict=True))
-        if all(covers_face(face, patch, frame.image) for face, patch in pairs):
-            before = [glimpse(patch, frame.image) for patch in frame.patches]
-            with self.spans("blend", frame.number):
-                for face, patch in pairs:
-                    self.parts.blender.blend(frame.image, face, patch)
-            bare = any(still_bare(patch, old, frame.image) for patch, old in zip(frame.patches, before, strict=True))
-            frame.safe, frame.trouble = not bare, STILL_BARE if bare else None
-        frame.trace.stamp("blended", self._clock())
-
-    def _mark(self, frame: Frame) -> None:
-        self.guard.mark(frame)
-        frame.trace.stamp("marked", self._clock())
-        self._failures = 0
+            self._find_again(ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
 
     # ---- sound thread
 
@@ -409,24 +352,6 @@ class Loop:
 
     # ---- when something goes wrong
 
-    def _try(self, frame: Frame, words: str, step: Callable[[Frame], None]) -> EngineLost | None:
-        """Run this step unless one before it failed. A failure is noted in the frame, so that the guard covers it.
-
-        A lost engine is given back: the frame goes on first, then the thread that owns the engine opens it again.
-        """
-        if frame.trouble is not None:
-            return None
-        try:
-            step(frame)
-        except EngineLost as error:
-            frame.trouble, frame.safe = _ENGINE_LOST, False
-            self.ledger.count("failed")
-            self.ledger.count("engine_lost")
-            return error
-        except Exception as error:
-            self._failed(frame, words, error)
-        return None
-
     def _find_again(
         self, words: str, why: DoppelcamError, close: Callable[[], None], open: Callable[[], object]
     ) -> None:
@@ -435,20 +360,6 @@ class Loop:
         self._absent = words
         reopen(close, open, self._stopping)
         self._absent = None
-
-    def _failed(self, frame: Frame, words: str, error: Exception) -> None:
-        """Mark the frame; give up when too many fail in a row."""
-        frame.trouble, frame.safe = words, False
-        line = error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"
-        self.ledger.count("failed")
-        self.ledger.error(f"{words}: {line}")
-        self._failures += 1
-        if self._failures >= self.settings.give_up_after:
-            self._ended = words
-            raise LoopFailed(
-                f"{self._failures} frames failed in a row; the last: {words}: {line}",
-                hint="the cover was shown instead; see --report for the errors",
-            ) from error
 
     def _deliver(self, shown: SafeFrame, *, stamp: bool = True) -> None:
         if stamp:

@@ -9,10 +9,14 @@ them is lost (EngineLost), the part is closed and opened again, and a swapper we
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from engines.plugins import Plugins
 from live.frame import Captured, Face, Format, Image, Patch, Persona, SafeFrame
+from live.session import Session
+from live.sound import Sound
 
 SOURCES = Plugins("source", "live.sources")
 FINDERS = Plugins("finder", "live.finders")
@@ -63,7 +67,7 @@ class Swapper(Protocol):
     """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
     finder's nets instead of behind them. `wears_model`: a trained model, else portraits.
 
-    A swapper that has optional work may have a field `spare`, which the loop sets before each swap: 0 do everything;
+    A swapper that has optional work may have an attribute `spare`, which the loop sets before each swap: 0 do all;
     from 1 on leave out what only makes it prettier (an enhancer), from 2 on look half as often at what lies in front,
     from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
     """
@@ -127,3 +131,23 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what was written, so that it can be used."""
+
+
+@dataclass
+class Parts:
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
+    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
+    is no label among them, where that was asked for. A `sound` is kept as late as the picture is.
+    """
+
+    source: Source
+    finder: Finder
+    swapper: Swapper
+    blender: Blender
+    sinks: dict[str, Sink]
+    persona: Callable[[Finder], Persona]
+    marks: Sequence[Mark] = ()
+    why_not: Callable[[], str] = lambda: ""
+    session: Session | None = None
+    reason: str = ""
+    sound: Sound | None = None

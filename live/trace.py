@@ -119,6 +119,11 @@ class Ledger:
         with self._lock:
             self._errors[line] += 1
 
+    def engines_of(self, part: object) -> None:
+        """Note what the models of an opened part run on."""
+        for engine in getattr(part, "engines", ()):
+            self.engine(engine.model, str(engine.variant), engine.fallback)
+
     def engine(self, model: str, runs_on: str, fallback: str) -> None:
         """Note what a model runs on, and why that is not what was asked for, if so."""
         with self._lock:

@@ -15,8 +15,8 @@ import numpy as np
 from engines.errors import SinkLost, SourceLost
 from live.frame import Captured, Face, Format, Patch, Persona, SafeFrame, View
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.parts import EndOfSource
+from live.loop import Loop, LoopSettings
+from live.parts import EndOfSource, Parts
 from live.settings import setting
 from live.trace import clock
 from live.track import Tracks

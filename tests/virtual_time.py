@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import live.loop
 import live.mailbox
+import live.outlets
 import live.stage
 
 
@@ -31,7 +32,7 @@ class World:
         fake = SimpleNamespace(
             Condition=lambda: _Condition(world), Event=lambda: _Event(world), Thread=lambda **k: _Thread(world, **k)
         )
-        for module in (live.mailbox, live.stage, live.loop):
+        for module in (live.mailbox, live.stage, live.loop, live.outlets):
             monkeypatch.setattr(module, "threading", fake)
         monkeypatch.setattr(live.mailbox, "time", SimpleNamespace(monotonic=lambda: world.now_ns / 1e9))
         return self

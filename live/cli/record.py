@@ -42,6 +42,7 @@ def record(
         raise BadInput(f"there is a session {session} already", hint="give another name, or delete it")
 
     from live.app import kind_of, loop_of, parts_of, read_run
+    from live.outlets import Outlets
     from live.sealed import SealedWriter
     from live.session_file import Digests, Notes, Recorder, end
 
@@ -56,7 +57,8 @@ def record(
         recorder = parts.source = Recorder(parts.source, writer, settings_of(run) | marked)
         digests = parts.sinks["session"] = Digests()
         notes = Notes()
-        failure = run_to_its_end(loop_of(run, parts, ledger=notes), seconds)
+        outlets = Outlets()
+        failure = run_to_its_end(loop_of(run, parts, ledger=notes, outlets=outlets), outlets, seconds)
         recorder.finish()
         report = notes.report()
         end(writer, notes.taken, digests.seen, report)

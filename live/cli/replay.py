@@ -41,6 +41,7 @@ def replay(
     from dataclasses import replace
 
     from live.app import Run, loop_of, marks_of, parts_of, read_run
+    from live.outlets import Outlets
     from live.session_file import Digests, Notes, Replayed, read_session
 
     with err.status("checking the session ..."):
@@ -61,7 +62,9 @@ def replay(
     source = parts.source = Replayed(known, paced=live)
     digests = parts.sinks["session"] = Digests()
     notes = Notes()
-    failure = run_to_its_end(loop_of(run, parts, ledger=notes, spare=source.spares()), None)
+    outlets = Outlets()
+    loop = loop_of(run, parts, ledger=notes, spare=source.spares(), outlets=outlets)
+    failure = run_to_its_end(loop, outlets, None)
     tree = compare(known, digests.seen, notes.report(), same=not live)
     _print(tree)
     if json_ is not None:

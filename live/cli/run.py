@@ -73,14 +73,13 @@ def run(
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}
-    spans = Spans(on=trace is not None)
-    outlets = Outlets()
-    loop = build(read_run(profile, set_ or [], flags), spans, outlets)
+    spans, outlets = Spans(on=trace is not None), Outlets()
+    loop = build(read_run(profile, set_ or [], flags), spans=spans, outlets=outlets)
     for path, what in ((report, "the report"), (trace, "the trace")):
         if path is not None:
             check_target(path, what)
 
-    failure = run_to_its_end(loop, seconds, outlets)
+    failure = run_to_its_end(loop, outlets, seconds)
     tree = loop.ledger.report()
     if report is not None:
         write_whole(report, (json.dumps(tree, indent=2) + "\n").encode(), "the report")
@@ -91,11 +90,10 @@ def run(
         raise failure
 
 
-def run_to_its_end(loop: Loop, seconds: float | None, outlets: Outlets | None = None) -> Exception | None:
+def run_to_its_end(loop: Loop, outlets: Outlets, seconds: float | None) -> Exception | None:
     """Run until the source ends, so many seconds are over or Ctrl-C; answers why the loop failed, if it did.
 
-    What keeps it from starting is raised. A second Ctrl-C ends the program at once. With `outlets`, which are closed at
-    the end, a cover stays on a camera after a failure.
+    What keeps it from starting is raised. A second Ctrl-C ends the program at once. `outlets` are the loop's.
     """
     from live.app import recorded
 
@@ -119,14 +117,13 @@ def run_to_its_end(loop: Loop, seconds: float | None, outlets: Outlets | None = 
     except Exception as error:
         if not loop.began:
             raise
-        if outlets is not None and outlets.stay and seconds is None:
+        if outlets.stay and seconds is None:
             # A meeting that loses its camera takes the next one, which shows the bare face.
             say(f"stopped: {error}; a cover stays on the camera until Ctrl-C")
             interrupted.wait()
         return error
     finally:
-        if outlets is not None:
-            outlets.close()
+        outlets.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return None

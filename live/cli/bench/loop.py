@@ -103,7 +103,7 @@ def _measure(run: Run, spans: Spans, warm_up: float, seconds: float, fast: bool)
     from live.cli.bench.gauge import Gauge
     from live.trace import clock
 
-    loop = build(replace(run, fast=fast), spans)
+    loop = build(replace(run, fast=fast), spans=spans)
     gauge, began, warm = Gauge(), clock(), False
     reports: list[dict[str, Any]] = []
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from live.frame import Frame
 from live.guard import Guard, covers_face
-from live.loop import Parts
-from live.parts import EndOfSource
+from live.parts import EndOfSource, Parts
 from live.trace import Ledger, Trace
 from live.track import Tracks
 

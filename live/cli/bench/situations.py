@@ -16,8 +16,8 @@ import numpy as np
 
 from live.frame import Captured, Face, Format, Image, Patch, Persona, SafeFrame, View
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.parts import Finder
+from live.loop import Loop, LoopSettings
+from live.parts import Finder, Parts
 from live.trace import Clock, Ledger, clock
 from live.track import Tracks
 

@@ -65,7 +65,7 @@ class Mesh:
     engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
-    spare: int = field(default=0, init=False)
+    spare = 0  # set by the loop, see Swapper
     _uv: Floats = field(init=False, repr=False)
     _skull: Skull = field(init=False, repr=False)
     _calm: Calm = field(init=False, repr=False)
