@@ -39,7 +39,7 @@ _SEGMENTED = ("hls", "dash")  # come in bursts of several seconds
 _LONGEST_LOOK_S = 1.0  # at a stream, before its first picture is decoded
 
 
-@dataclass
+@dataclass(repr=False)  # an address may hold a password
 class Network:
     """Source: pictures from an address."""
 

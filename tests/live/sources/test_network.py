@@ -236,7 +236,7 @@ def test_a_password_opens_the_camera_and_is_never_told(serve, opened, capfd, cap
     with pytest.raises(SourceLost) as gone:
         source.open()
     lines.append(gone.value.message + gone.value.hint)
-    printed = "".join(capfd.readouterr()) + caplog.text + "".join(lines)
+    printed = "".join(capfd.readouterr()) + caplog.text + "".join(lines) + repr(source)
     assert all(secret not in printed for secret in ("s3cret", "wr0ng", "t0ken"))
     assert "127.0.0.1" in lines[0]
 
