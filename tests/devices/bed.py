@@ -35,6 +35,7 @@ _LINE = [
     f"v4l2loopback.devices={len(DEVICES)}",
     f"v4l2loopback.video_nr={','.join(map(str, DEVICES.values()))}",
     "v4l2loopback.exclusive_caps=0,0,1,1",
+    "v4l2loopback.max_buffers=4",
     f"v4l2loopback.card_label={','.join(DEVICES)}",
 ]  # fmt: skip
 

@@ -178,6 +178,12 @@ def test_a_path_is_a_video(spec):
     assert type(source) is VideoFile and source.path == spec and source.paced
 
 
+@pytest.mark.parametrize("spec", ["http://127.0.0.1/a.mp4", "rtsp://127.0.0.1:554/live"])
+def test_an_address_is_on_the_network(spec):
+    source = built(source=spec).source
+    assert type(source).__name__ == "Network" and source.address == spec
+
+
 def test_the_sample_is_a_source():
     assert type(built(source="sample").source) is Sample
 
