@@ -89,7 +89,7 @@ def decoded(data):
     return None if data is None else cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while (found := condition()) is None or found is False:
         assert time.monotonic() < end
@@ -167,7 +167,7 @@ def source():
     part.close()
 
 
-def numbers(source, count, seconds=30):
+def numbers(source, count, seconds=60):
     found, end = [], time.monotonic() + seconds
     while len(found) < count:
         assert time.monotonic() < end
