@@ -16,7 +16,7 @@ async def connect(peer, url):
     """Offer, post, answer; the place to take leave at."""
     await peer.setLocalDescription(await peer.createOffer())
     offer = peer.localDescription.sdp
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.post(url, content=offer, headers={"content-type": "application/sdp"})
     answer.raise_for_status()
     await peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
@@ -40,7 +40,7 @@ def offer_of(kind="video", direction="recvonly", codec=None):
     return asyncio.run(make())
 
 
-def watch(url, count, codec=None, timeout_s=20):
+def watch(url, count, codec=None, timeout_s=60):
     """The next `count` pictures (BGR) that come from this WHEP address."""
 
     async def run():
@@ -55,7 +55,7 @@ def watch(url, count, codec=None, timeout_s=20):
             while len(pictures) < count:
                 frame = await transceiver.receiver.track.recv()
                 pictures.append(frame.to_ndarray(format="bgr24"))
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             assert (await client.delete(place)).status_code == 200
         await peer.close()
         return pictures
@@ -105,11 +105,11 @@ def sending(url, picture, sound=False):
 
     thread = threading.Thread(target=work)
     thread.start()
-    connected.wait(20)
+    connected.wait(60)
     try:
         if trouble:
             raise trouble[0]
         yield
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)

@@ -16,13 +16,14 @@ import pytest
 
 from live.app import build, read_run
 from live.frame import Format
+from live.local_server.keys import addresses
 from live.parts import NothingYet
 from live.sinks.mjpeg import Mjpeg
 from live.sinks.webrtc import Webrtc
 from live.sources.browser import Browser
 from live.sources.sample import CLIP
 from live.sources.video_file import VideoFile
-from tests.browsers import chromium, write_y4m
+from tests.browsers import Firefox, chromium, write_y4m
 from tests.time_code import READ_IN_PAGE, burn, read
 
 pytestmark = pytest.mark.long
@@ -81,11 +82,14 @@ def page(browser):
 
 def grab(page):
     """What the page's picture shows, as BGR; None where there is none."""
-    data = page.evaluate(GRAB)
+    return decoded(page.evaluate(GRAB))
+
+
+def decoded(data):
     return None if data is None else cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while (found := condition()) is None or found is False:
         assert time.monotonic() < end
@@ -139,6 +143,21 @@ def test_a_watching_page_is_all_picture_and_comes_back_after_a_restart(page, sin
         sink.close()
 
 
+@pytest.mark.parametrize("sink", [Mjpeg(port=0), Webrtc(port=0)], ids=["mjpeg", "vp8"])
+def test_firefox_shows_it_too(tmp_path, sink, safe_frame):
+    firefox = Firefox(tmp_path)
+    sink.open(Format(WIDTH, HEIGHT, 30.0))
+    try:
+        with feeding(sink, safe_frame) as newest:
+            firefox.go(sink.url)
+            image = until(lambda: decoded(firefox.js(GRAB)))
+            assert np.abs(image[50:].mean((0, 1)) - (200, 120, 40)).max() < 10
+            until(lambda: (read(decoded(firefox.js(GRAB))) or 0) > newest[0] - 15)
+    finally:
+        firefox.close()
+        sink.close()
+
+
 @pytest.fixture
 def source():
     part = Browser(port=0, width=WIDTH, height=HEIGHT)
@@ -148,7 +167,7 @@ def source():
     part.close()
 
 
-def numbers(source, count, seconds=30):
+def numbers(source, count, seconds=60):
     found, end = [], time.monotonic() + seconds
     while len(found) < count:
         assert time.monotonic() < end
@@ -216,6 +235,24 @@ def test_the_page_that_came_last_sends_and_the_other_one_says_so(page, source):
     until(lambda: "Another page sends" in first.locator("#note").inner_text())
     numbers(source, 3)
     assert second.locator("#note").inner_text() == "Your camera is being sent."
+
+
+@pytest.mark.skipif(not addresses(), reason="this machine has no network but loopback")
+def test_another_device_sends_its_camera_by_https(browser):
+    source = Browser(port=0, width=WIDTH, height=HEIGHT, lan=True)
+    source.open()
+    context = browser.new_context(ignore_https_errors=True, viewport={"width": 390, "height": 844})
+    try:
+        phone = context.new_page()
+        phone.goto(source.url)
+        phone.click("#go")
+        assert None not in numbers(source, 20)
+        peer = next(iter(source._peers._here.values()))
+        ours = [c.ip for c in peer.getReceivers()[0].transport.transport.iceGatherer.getLocalCandidates()]
+        assert ours == [source.url.split("/")[2].split(":")[0]]  # the address it came by, and no other
+    finally:
+        context.close()
+        source.close()
 
 
 def test_the_way_round_shows_swapped_faces_and_never_the_bare_one(page, bare):

@@ -35,7 +35,7 @@ def whip(source):
     return source.url + "whip"
 
 
-def pictures(source, count, seconds=20):
+def pictures(source, count, seconds=60):
     """The next pictures; what it says while there is none goes unheard."""
     found, end = [], time.monotonic() + seconds
     while len(found) < count:
@@ -79,14 +79,14 @@ def test_a_slow_reader_gets_the_newest_picture(source):
     with sending(whip(source), numbered):
         first = read(pictures(source, 1)[0].image)
         time.sleep(0.7)
-        assert read(pictures(source, 1)[0].image) >= first + 8
+        assert read(pictures(source, 1)[0].image) >= first + 3  # not the next one in a queue
 
 
 def test_when_the_sender_leaves_it_says_so_and_the_next_one_goes_on(source):
     with sending(whip(source), numbered):
         last = pictures(source, 2)[-1]
     with pytest.raises(NothingYet, match="has stopped"):
-        for _ in range(20):
+        for _ in range(40):
             source.read()
     with sending(whip(source), lambda n: numbered(5000 + n)):
         after = pictures(source, 2)
