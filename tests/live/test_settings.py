@@ -276,3 +276,17 @@ def test_a_missing_settings_file_is_named(tmp_path):
 def test_a_folder_is_no_settings_file(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
         read_toml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 5000, "x = " + "{a=" * 5000, "x = " + "9" * 10_000, "a." * 5000 + "b = 1"]
+)
+def test_a_file_that_is_nested_or_long_without_end_is_one_line(tmp_path, text):
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    try:
+        tree = read_toml(path)
+    except BadInput as error:
+        assert error.message.isprintable() and len(error.message) <= 2000  # noqa: PT017
+    else:
+        assert tree
