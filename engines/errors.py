@@ -14,10 +14,16 @@ Foreign exceptions are translated where they are caught first: nobody above a pa
 """
 
 
+def _printable(text: str) -> str:
+    """On one line, and nothing that a terminal would obey: messages may quote names out of a stranger's file."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class DoppelcamError(Exception):
     """What was wrong (and what was expected) in `message`; what to do about it in `hint`."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        message, hint = _printable(message), _printable(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -80,6 +80,7 @@ _EXTRAS = {
     "insightface": "insightface",
     "tritonclient": "remote",
     "grpc": "remote",
+    "c2pa": "credentials",
 }
 
 

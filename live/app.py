@@ -16,7 +16,7 @@ from engines.plugins import Plugins
 from live import session, settings
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
-from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS
+from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, Finder
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
 from live.settings import setting
@@ -114,7 +114,7 @@ def parts_of(run: Run) -> Parts:
         raise BadInput("which face shall be worn?", hint="--face PICTURE or MODEL_FOLDER, or --face sample to try")
     if not run.sinks:
         raise BadInput("where shall the picture go?", hint="--sink virtual, --sink window, --sink swapped.mp4 ...")
-    source = _source(run)
+    source = source_of(run)
     sinks: dict[str, Any] = {}
     for spec in run.sinks:
         if spec in sinks:
@@ -182,6 +182,17 @@ def _check_disclosure(run: Run, choice: Choice, outgoing: bool) -> None:
 
 
 @contextmanager
+def opened_finder() -> Iterator[Finder]:
+    """The default finder, opened, for what is done before a run: adding faces."""
+    finder: Finder = FINDERS.load(Run().finder)()
+    finder.open()
+    try:
+        yield finder
+    finally:
+        finder.close()
+
+
+@contextmanager
 def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
     """Keeps the user's own record of sessions. Call what it gives when pictures come, again as often as you like: a
     run that could not start is none.
@@ -239,7 +250,8 @@ def _swapper(run: Run, model: ModelCard | None) -> Any:
     return swapper
 
 
-def _source(run: Run) -> Any:
+def source_of(run: Run) -> Any:
+    """The source of this run, not opened. Raises BadInput and NotAvailable."""
     name, argument = _split(SOURCES, run.source)
     if name is None:
         _no_part_meant(SOURCES, run.source)

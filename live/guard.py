@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from live import frame as values
@@ -21,6 +22,10 @@ NO_FACE = "no face in sight"
 LOST = "looking for the face"
 NOT_COVERED = "the new face does not cover the old one"
 NOT_MARKED = "the marks are missing"
+STILL_BARE = "the new face is the old one"
+
+_GLIMPSE = 4  # every n-th pixel is looked at
+_CHANGED = 3.0  # grey levels, root mean square: less is what resampling and rounding do to the same face
 
 
 @dataclass
@@ -141,8 +146,9 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
     """Does the patch replace the face in this picture?
 
     True when the patch is well formed and its alpha is above one half at three quarters of the face's core points
-    that lie inside the picture. Points that the patch says are hidden behind something need no new face, but a third
-    of all must be covered even so: a patch that calls the whole face hidden is not believed.
+    that lie inside the picture (of its five points, where there is no mesh). Points that the patch says are hidden
+    behind something need no new face, but a third of all must be covered even so: a patch that calls the whole face
+    hidden is not believed.
     """
     height, width = image.shape[:2]
     rows, columns = patch.alpha.shape[:2]
@@ -155,7 +161,7 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
         or not (0 <= patch.x <= width - columns and 0 <= patch.y <= height - rows)
     ):
         return False
-    core = face.mesh[list(CORE), :2] if face.mesh is not None else face.points[2:3]
+    core = face.mesh[list(CORE), :2] if face.mesh is not None else face.points
     if not np.isfinite(core).all():
         return False
     x, y = np.rint(core).astype(int).T
@@ -167,3 +173,20 @@ def covers_face(face: Face, patch: Patch, image: Image) -> bool:
     excused = 0 if patch.hidden is None else int((~covers & (patch.hidden[y, x] > 127)).sum())
     covered, needed = int(covers.sum()), int(inside.sum())
     return covered * 4 >= 3 * (needed - excused) and covered * 3 >= needed
+
+
+def glimpse(patch: Patch, image: Image) -> Image:
+    """A copy of every fourth pixel of the picture where the patch lies; for `still_bare`."""
+    rows, columns = patch.alpha.shape
+    return image[patch.y : patch.y + rows : _GLIMPSE, patch.x : patch.x + columns : _GLIMPSE].copy()
+
+
+def still_bare(patch: Patch, before: Image, image: Image) -> bool:
+    """Whether the picture shows, where the patch should have replaced it, what it showed `before` (a `glimpse`).
+
+    So it is when a net gives back what it was given, a patch lies in the camera's own buffer, or nothing was blended.
+    A net that mixes some of the old face into the new one is not told by this.
+    """
+    where = patch.alpha[::_GLIMPSE, ::_GLIMPSE] > 127
+    change = cv2.absdiff(glimpse(patch, image), before)[where]
+    return change.size == 0 or float(np.square(change, dtype=np.float32).mean()) < _CHANGED**2

@@ -23,7 +23,7 @@ import cv2
 
 from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
-from live.guard import STARTING, Guard, covers_face
+from live.guard import STARTING, STILL_BARE, Guard, covers_face, glimpse, still_bare
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.parts import Blender, EndOfSource, Finder, Mark, Sink, Source, Swapper
@@ -301,9 +301,11 @@ class Loop:
     def _blend(self, frame: Frame) -> None:
         pairs = list(zip(frame.faces, frame.patches, strict=True))
         if all(covers_face(face, patch, frame.image) for face, patch in pairs):
+            before = [glimpse(patch, frame.image) for patch in frame.patches]
             for face, patch in pairs:
                 self.parts.blender.blend(frame.image, face, patch)
-            frame.safe = True
+            bare = any(still_bare(patch, old, frame.image) for patch, old in zip(frame.patches, before, strict=True))
+            frame.safe, frame.trouble = not bare, STILL_BARE if bare else None
         frame.trace.stamp("blended", self._clock())
 
     def _mark(self, frame: Frame) -> None:

@@ -20,10 +20,10 @@ class Tracks:
     """Remembers the faces of the frames before. Used on the engine thread only."""
 
     coast_ms: float = setting(
-        100, "how long a missed face is swapped where it should be by now", low=0, high=500, step=10
+        100, "how long a missed face is swapped where it should be by now", low=0, high=150, step=10
     )
     linger_ms: float = setting(
-        500, "how long a face that is not found is held to be still there", low=0, high=5000, step=50
+        500, "how long a face that is not found is held to be still there", low=300, high=5000, step=50
     )
     steady: float = setting(
         1.0, "how calm the points are held; 0: just as the finder gives them", low=0, high=1, step=0.1
@@ -55,11 +55,13 @@ class Tracks:
             found = [self._steadied(face, position_s, image) for face in found]
         coasting = []
         for track, last in gone.items():
+            if position_s < last.at_s:  # the clock went back: the face is missed since now, not forgotten
+                self._found[track] = last = replace(last, at_s=position_s)
             missing_s = position_s - last.at_s
             calm = float(np.linalg.norm(last.speed)) <= _CALM * last.size
-            if calm and 0 <= missing_s <= self.coast_ms / 1000:
+            if calm and missing_s <= self.coast_ms / 1000:
                 coasting.append(last.moved_on(missing_s))
-            elif not 0 <= missing_s < self.linger_ms / 1000:
+            elif missing_s >= self.linger_ms / 1000:
                 del self._found[track]
                 self._steady.pop(track, None)
         for face in found:

@@ -10,10 +10,11 @@ import typer
 
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
-from live.cli import bench, lower, models
+from live.cli import bench, consent, faces, lower, models
 from live.cli import export as export_command
 from live.cli import list as list_command
 from live.cli import run as run_command
+from live.cli import verify as verify_command
 from live.cli.screen import Notices, complain
 
 app = typer.Typer(
@@ -29,6 +30,9 @@ app.command("export")(export_command.export)
 app.add_typer(bench.app, name="bench")
 models.app.command("lower")(lower.lower)
 app.add_typer(models.app, name="models")
+app.command("verify")(verify_command.verify)
+app.add_typer(faces.app, name="faces")
+app.add_typer(consent.app, name="consent")
 
 
 # Typer has brought its own copy of click since 0.24: its errors are known only as the base of the one it exports.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from engines.card import ModelCard, read_card
 from engines.errors import BadInput, ModelError
 from engines.store import Store, check_name, name_from, sha256_of, user_store
 from live.catalogue import SHIPPED_KINDS, Entry, by_sha256, catalogue, known
-from live.cli.screen import err, out
+from live.cli.screen import asks, err, out
 from live.models import shipped, shipped_names
 
 app = typer.Typer(
@@ -153,7 +152,7 @@ def remove(name: _Name, yes: Annotated[bool, typer.Option("--yes", help="Do not 
     store = user_store()
     size = sum(file.stat().st_size for file in store.folder(name).iterdir())
     if not yes:
-        if not _asks():
+        if not asks():
             raise BadInput(f"{name} is not removed without being asked for", hint="--yes, where nobody can be asked")
         typer.confirm(f"Delete {name} ({_megabytes(size)})?", abort=True, err=True)
     store.remove(name)
@@ -191,7 +190,7 @@ def _consent(entry: Entry, accepted: bool) -> None:
     what = (
         f"{entry.name}: licence {entry.licence!r}, which does not allow commercial use, or not clearly ({entry.page})"
     )
-    if not _asks():
+    if not asks():
         raise BadInput(what, hint="if you keep to it: --accept-licence")
     err.print(escape(what), soft_wrap=True)
     typer.confirm("Do you keep to it?", abort=True, err=True)
@@ -253,13 +252,12 @@ def _lacking(store: Store, name: str, needs: object) -> list[str]:
 
 
 def _not_shipped(name: str) -> None:
+    from live.personas.packs import user_packs
+
     if name.casefold() in shipped_names():
         raise BadInput(f"{name!r} is a model that comes with doppelcam", hint="call yours something else: --name")
-
-
-def _asks() -> bool:
-    """Whether somebody is there to be asked."""
-    return sys.stdin.isatty()
+    if name.casefold() in (face.casefold() for face in user_packs().names()):
+        raise BadInput(f"{name!r} is one of your faces, and --face could mean either", hint="call it --name OTHER")
 
 
 def _row(table: Table, name: str, kind: str, size: int, has: ModelCard | Entry, state: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,11 @@ from live.trace import Ledger
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+def asks() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty()
 
 
 def complain(error: DoppelcamError) -> None:

@@ -1,6 +1,6 @@
 """Whose face is worn: what `--face` means, who allowed it, and whether it still may be worn.
 
-portraits.py   which face of which picture        packs.py    the user's own faces, sealed, with their consents
+portraits.py   which face of which picture        packs.py    the user's own faces (pack.py: one), sealed
 consent.py     another person's signed consent    vault.py    the key to them
 challenge.py   "is it you?" before the camera     likeness.py how like two faces are
 enrol.py       adding a face                      wipe.py     and leaving no trace of it
@@ -19,9 +19,11 @@ from engines.errors import BadInput, DoppelcamError
 from engines.store import user_store
 from live.frame import Disclosure, Persona, View
 from live.parts import Finder
-from live.personas.packs import Pack, Packs, fingerprint_of, now, user_packs
+from live.personas.pack import Pack
+from live.personas.packs import Packs, fingerprint_of, now, user_packs
 from live.personas.portraits import (
     SAMPLE_PORTRAITS,
+    is_there,
     open_views,
     sample_names,
     sample_view,
@@ -67,7 +69,7 @@ def choose(spec: str) -> Choice:
             raise BadInput(f"there is no sample face {name!r}", hint=f"choose one of: {', '.join(sample_names())}")
         name = name or "joel"
         return Choice(name, "synthetic", lambda finder: Persona(name, (sample_view(name, finder),), None, "synthetic"))
-    if not Path(spec).expanduser().exists():
+    if not is_there(Path(spec).expanduser()):
         packs = user_packs()
         if spec in packs.names():
             return _packed(packs, spec)
@@ -75,7 +77,7 @@ def choose(spec: str) -> Choice:
     if model is not None:
         return Choice(model.name, "unverified", lambda _: Persona(model.name, (), model), model)
     path, number = split_number(spec)
-    title = path.resolve().name if path.is_dir() else path.stem
+    title = path.resolve().name if is_there(path) and path.is_dir() else path.stem
     return Choice(title, "unverified", lambda finder: Persona(title, open_views(path, number, finder)))
 
 
@@ -92,7 +94,7 @@ def model_of(spec: str) -> ModelCard | None:
     path = Path(spec).expanduser()
     if os.path.lexists(path / CARD_FILE):
         card = read_card(path)
-    elif not path.exists() and spec in user_store().names():
+    elif not is_there(path) and spec in user_store().names():
         card = user_store().card(spec)
     else:
         return None

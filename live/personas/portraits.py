@@ -31,7 +31,7 @@ def open_views(path: Path, number: int | None, finder: Finder) -> tuple[View, ..
     """The face in a picture (its `number`, counted from the left from 1, where there are several), or those of a
     folder of pictures of one person, the straightest first. Raises BadInput.
     """
-    if not path.is_dir():
+    if not is_there(path) or not path.is_dir():
         return (view_of(read_picture(path), path.name, number, finder, str(path)),)
     return straightest_first(
         view_of(read_picture(picture), picture.name, None, finder) for picture in pictures_in(path)
@@ -53,11 +53,19 @@ def straightest_first(views: Iterable[View]) -> tuple[View, ...]:
     return tuple(sorted(views, key=lambda view: abs(view.face.pose[0])))
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; what cannot even be a path is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def split_number(spec: str) -> tuple[Path, int | None]:
     """`group.jpg#2` as its path and number, unless there is a file that is called so."""
     path = Path(spec).expanduser()
     match = re.fullmatch(r"(.+)#(\d{1,9})", spec)
-    if match and not path.exists():
+    if match and not is_there(path):
         return Path(match[1]).expanduser(), int(match[2])
     return path, None
 

@@ -22,7 +22,7 @@ from engines.errors import BadInput
 from engines.strict_json import short
 
 MOST_BYTES = 64 << 10
-LONGEST = timedelta(days=366)  # that anybody can consent for
+LONGEST = timedelta(days=365)  # that anybody can consent for
 _HEX = re.compile("[0-9a-f]+")
 
 

@@ -5,6 +5,7 @@ Written under a temporary name beside the target and renamed when finished: what
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,9 +16,12 @@ from typing import Any, ClassVar
 import av
 import cv2
 
-from engines.errors import BadInput, NotAvailable, SinkLost
+from engines.errors import BadInput, DoppelcamError, NotAvailable, SinkLost
+from live import credentials
 from live.frame import Format, SafeFrame
 from live.settings import setting
+
+_log = logging.getLogger("doppelcam.live")
 
 _TICKS = 90_000
 _SMPTE170M = 6
@@ -36,6 +40,12 @@ class Recording:
         "veryfast", "x264's effort", choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
     )
 
+    sign: bool = setting(True, "sign the finished mp4 (Content Credentials), where c2pa-python is installed")
+    certificate: str = setting("", "your certificate chain (PEM) to sign with; empty: a self-made one, which is untrusted")
+    key: str = setting("", "its key (PEM, without a passphrase)")
+
+    _signer: credentials.Signer | None = field(default=None, init=False, repr=False)
+    _session: int = field(default=0, init=False)
     _container: Any = field(default=None, init=False, repr=False)
     _stream: Any = field(default=None, init=False, repr=False)
     _sound: _Sound | None = field(default=None, init=False, repr=False)
@@ -49,10 +59,13 @@ class Recording:
             what = "is a folder" if target.is_dir() else f"lies in no folder: {target.parent} does not exist"
             raise BadInput(f"the recording {self.path} {what}", hint="give the path of a file in an existing folder")
         self._first_s, self._last_tick = None, -1
+        self._session = format.session
+        self._signer = self._open_signer()
         self._size = (format.width // 2 * 2, format.height // 2 * 2)  # 4:2:0 has no odd sizes
         try:
             self._partial().touch()  # PyAV creates the file only with the first packet: too late for a clear error
-            self._container = av.open(str(self._partial()), "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(str(self._partial()), "w", format="mp4", options={"movflags": "+faststart+use_metadata_tags"})
+            self._container.metadata[credentials.AIGC] = credentials.aigc_label(format.session)
             stream = self._container.add_stream("libx264", rate=Fraction(format.fps).limit_denominator(1001))
             stream.width, stream.height = self._size
             stream.pix_fmt = "yuv420p"
@@ -106,6 +119,7 @@ class Recording:
             if self._sound is not None:
                 self._sound.finish()
             self._container.close()
+            self._sign()
             self._partial().replace(self._target())
         except (av.FFmpegError, OSError) as error:
             raise SinkLost(
@@ -116,6 +130,25 @@ class Recording:
             self._container = self._stream = None
             if self._sound is not None:
                 self._sound.close()
+
+    def _open_signer(self) -> credentials.Signer | None:
+        if not self.sign:
+            return None
+        try:
+            return credentials.Signer(self.certificate, self.key)
+        except NotAvailable as error:
+            if self.certificate:
+                raise
+            _log.info("%s: %s", error.message, error.hint)
+            return None
+
+    def _sign(self) -> None:
+        if self._signer is None:
+            return
+        try:
+            self._signer.sign(self._partial(), self._target().name, self._session)
+        except DoppelcamError as error:  # what was recorded is not thrown away for that
+            _log.warning("%s", error.message)
 
     def _target(self) -> Path:
         return Path(self.path).expanduser()

@@ -18,8 +18,8 @@ from live.frame import Captured, Format, Image
 from live.parts import EndOfSource
 from live.settings import setting
 from live.trace import clock
+from live.videos import FORMATS, LIMITS, MOST_PIXELS, look_into
 
-_MOST_PIXELS = 7680 * 4320
 _BT709 = 1
 
 
@@ -45,12 +45,15 @@ class VideoFile:
         if not is_url and not Path(where).expanduser().is_file():
             raise BadInput(f"there is no video file {where}", hint="check its path")
         name = where if is_url else str(Path(where).expanduser())
+        if not is_url:
+            look_into(Path(name))
         try:
-            self._container = av.open(name, timeout=10.0 if is_url else None)
+            self._container = av.open(name, timeout=10.0 if is_url else None, options={} if is_url else FORMATS)
             streams = self._container.streams.video
             if not streams:
                 raise BadInput(f"{where} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm")
             streams[0].thread_type = "AUTO"
+            streams[0].codec_context.options = LIMITS
             self._frames = self._container.decode(streams[0])
             first = next(self._frames, None)
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -64,7 +67,7 @@ class VideoFile:
         except BadInput:
             self.close()
             raise
-        if first is None or first.width * first.height > _MOST_PIXELS:
+        if first is None or first.width * first.height > MOST_PIXELS:
             self.close()
             size = "no picture" if first is None else f"pictures of {first.width} x {first.height}"
             raise BadInput(f"{where} has {size} in it", hint="expected a video file of at most 7680 x 4320")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import live
 from live.align import CORE
 from live.frame import Face, Format, Frame, Patch, SafeFrame
-from live.guard import LOST, NO_FACE, NOT_COVERED, NOT_MARKED, Guard, covers_face
+from live.guard import LOST, NO_FACE, NOT_COVERED, NOT_MARKED, Guard, covers_face, glimpse, still_bare
 from live.trace import Ledger, Trace
 
 
@@ -242,3 +242,33 @@ def test_hiding_more_never_makes_a_bare_face_pass(covered, hidden):
         assert not covers_face(meshed_face(), partly(covered, hidden), IMAGE)
     if covered * 4 >= 3 * 9:
         assert covers_face(meshed_face(), partly(covered, hidden), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("change", "bare"),
+    [
+        (lambda face: face, True),
+        (lambda face: face + 1, True),  # rounding
+        (lambda face: np.clip(face.astype(int) + np.random.default_rng(1).integers(-3, 4, face.shape), 0, 255), True),
+        (lambda face: face // 2, False),
+        (lambda face: face + 5, False),
+        (lambda face: face[::-1], False),
+        (lambda face: np.full_like(face, 90), False),
+    ],
+    ids=["the same", "rounded", "noisy", "darker", "lighter", "upside down", "grey"],
+)
+def test_the_old_face_given_back_is_told(change, bare):
+    image = np.random.default_rng(0).integers(20, 200, (120, 160, 3), np.uint8)
+    alpha = np.zeros((61, 41), np.uint8)
+    alpha[5:50, 5:35] = 255
+    patch = Patch(np.zeros((61, 41, 3), np.uint8), alpha, 30, 20)
+    before = glimpse(patch, image)
+    where = image[25:70, 35:65]
+    where[:] = change(where.copy())
+    assert still_bare(patch, before, image) is bare
+
+
+def test_where_nothing_is_covered_nothing_was_replaced():
+    image = np.zeros((120, 160, 3), np.uint8)
+    patch = Patch(np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.uint8), 0, 0)
+    assert still_bare(patch, glimpse(patch, image), image)

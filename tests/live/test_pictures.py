@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from engines.errors import BadInput
+from engines.errors import BadInput, NotAvailable
+from engines.quarantine import child
 from live import pictures
 from live.pictures import read_picture
 
@@ -115,3 +116,52 @@ def test_every_kind_of_pixels_becomes_bgr(tmp_path, mode):
     image = read_picture(path)
     assert image.shape == (20, 30, 3) and image.dtype == np.uint8 and image.flags["C_CONTIGUOUS"]
     assert image.mean() > 80
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("import os; os.abort()", BadInput, r"decoding it crashes \(SIGABRT\)"),
+        ("import time; time.sleep(100)", BadInput, "decoding it takes more than 1 seconds"),
+        ("raise SystemExit(3)", NotAvailable, "exit code 3"),
+        ("print('x')", BadInput, "is damaged"),
+        ("import sys; sys.stdout.buffer.write(bytes(8))", BadInput, "is damaged"),
+        ("import sys; sys.stdout.buffer.write(bytes([255] * 7 + [0]) + bytes(100))", BadInput, "is damaged"),
+        ("import sys\nwhile True: sys.stdout.buffer.write(bytes(1 << 20))", BadInput, "crashes|is damaged|takes more"),
+    ],
+)
+def test_whatever_happens_inside_is_one_line(tmp_path, monkeypatch, code, kind, words):
+    path = tmp_path / "me.png"
+    cv2.imwrite(str(path), np.zeros((40, 30, 3), np.uint8))
+    monkeypatch.setattr(child, "START", code)
+    monkeypatch.setattr(pictures, "SECONDS", 1)
+    with pytest.raises(kind, match=words) as caught:
+        read_picture(path)
+    assert caught.value.message.isprintable()
+
+
+def test_inside_there_is_no_room_for_a_bomb(tmp_path, monkeypatch):
+    path = tmp_path / "me.png"
+    cv2.imwrite(str(path), np.zeros((40, 30, 3), np.uint8))
+    greedy = "import live.pictures as p, numpy as np; p.decoded = lambda data: np.ones((1 << 30,), np.uint8)"
+    monkeypatch.setattr(child, "START", child.START.replace("module, _, name", f"{greedy}; module, _, name"))
+    with pytest.raises(BadInput, match="is damaged"):
+        read_picture(path)
+
+
+@pytest.mark.long
+def test_a_small_file_of_the_most_pixels_stays_within_the_limit(tmp_path):
+    """190 kB that unpack to 64 million pixels: read, or refused in one line; never more memory than was allowed."""
+    import resource
+
+    path = tmp_path / "bomb.png"
+    rows = zlib.compress(b"\0" * (8000 * 3 + 1) * 8000, 9)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    assert path.stat().st_size < 250_000
+    assert max(read_picture(path).shape) == 2048
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1_800_000  # kB

@@ -250,13 +250,16 @@ def test_two_side_by_side_who_are_lost_get_their_own_numbers_back():
     assert {one.track: centre(one)[0] for one in faces} == {1: 102, 2: 162}
 
 
-def test_a_source_that_begins_anew_leaves_nobody_lost():
+def test_a_clock_that_goes_back_makes_nobody_forgotten_and_nobody_lost_for_ever():
     tracks = Tracks()
     tracks.update([face(100)], 100.0)
     faces, lost = tracks.update([face(100)], 0.0)
     assert (len(faces), lost) == (1, 0)
     tracks.update([face(100, track=1), face(400)], 50.0)
-    assert tracks.update([], 0.0) == ([], 0)
+    faces, lost = tracks.update([], 0.0)
+    assert ([one.missed for one in faces], lost) == ([True, True], 0)
+    assert tracks.update([], 0.3) == ([], 2)
+    assert tracks.update([], 0.6) == ([], 0)
 
 
 def test_two_faces_that_cross_keep_their_numbers():

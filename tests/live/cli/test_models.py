@@ -54,7 +54,7 @@ def run():
 @pytest.fixture
 def terminal(monkeypatch):
     """As if somebody sat there; CliRunner puts its own text in place of stdin."""
-    monkeypatch.setattr(models, "_asks", lambda: True)
+    monkeypatch.setattr(models, "asks", lambda: True)
 
 
 def put(tmp_path, file_name):
