@@ -80,7 +80,8 @@ _EXTRAS = {
     "insightface": "insightface",
     "tritonclient": "remote",
     "grpc": "remote",
-    **dict.fromkeys(("starlette", "uvicorn", "aiortc", "segno", "cryptography"), "web"),
+    **dict.fromkeys(("starlette", "uvicorn", "aiortc", "segno"), "web"),
+    "c2pa": "credentials",
 }
 
 

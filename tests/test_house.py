@@ -43,7 +43,7 @@ def test_what_ships_fits_into_a_wheel_of_15_megabytes():
 
 
 def test_every_shipped_binary_has_its_licence_and_source_beside_it():
-    for folder in ("live/models", "live/samples"):
+    for folder in ("live/models", "live/samples", "live/marks/badge"):
         assert (ROOT / folder / "README.md").is_file()
         assert list((ROOT / folder).glob("LICENSE-*"))
 

@@ -17,6 +17,7 @@ from live.cli import list as list_command
 from live.cli import record as record_command
 from live.cli import replay as replay_command
 from live.cli import run as run_command
+from live.cli import verify as verify_command
 from live.cli.screen import Notices, complain
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command("export")(export_command.export)
 app.add_typer(bench.app, name="bench")
 models.app.command("lower")(lower.lower)
 app.add_typer(models.app, name="models")
+app.command("verify")(verify_command.verify)
 app.add_typer(faces.app, name="faces")
 app.add_typer(consent.app, name="consent")
 

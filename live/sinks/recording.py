@@ -6,6 +6,7 @@ be played even when doppelcam or the machine died meanwhile.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +14,19 @@ from typing import ClassVar
 
 import av
 
-from engines.errors import BadInput, NotAvailable, SinkLost
+from engines.errors import BadInput, DoppelcamError, NotAvailable, SinkLost
+from live import credentials
 from live.frame import Format, SafeFrame
 from live.settings import setting
 from live.sinks._encoded import Encoder, Feed, Timeline, even
 from live.trace import clock
 
 KINDS = {
-    ".mp4": ("mp4", {"movflags": "+faststart"}),
+    ".mp4": ("mp4", {"movflags": "+faststart+use_metadata_tags"}),
     ".mkv": ("matroska", {"cluster_time_limit": "1000", "flush_packets": "1"}),
 }
+
+_log = logging.getLogger("doppelcam.live")
 
 
 @dataclass
@@ -38,6 +42,14 @@ class Recording:
         "veryfast", "x264's effort", choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
     )
 
+    sign: bool = setting(True, "sign the finished mp4 (Content Credentials), where c2pa-python is installed")
+    certificate: str = setting(
+        "", "your certificate chain (PEM) to sign with; empty: a self-made one, which is untrusted"
+    )
+    key: str = setting("", "its key (PEM, without a passphrase)")
+
+    _signer: credentials.Signer | None = field(default=None, init=False, repr=False)
+    _session: int = field(default=0, init=False)
     _encoder: Encoder | None = field(default=None, init=False, repr=False)
     _feed: Feed | None = field(default=None, init=False, repr=False)
     _first_s: float | None = field(default=None, init=False)
@@ -51,11 +63,14 @@ class Recording:
         if target.suffix.lower() not in KINDS:
             raise BadInput(f"a recording's name ends in {' or '.join(KINDS)}, got {self.path}")
         self._first_s, self._timeline = None, Timeline()
+        self._session = format.session
+        self._signer = self._open_signer()
         kind, options = KINDS[target.suffix.lower()]
         container = None
         try:
             self._partial().touch()  # PyAV creates the file only with the first packet: too late for a clear error
             container = av.open(str(self._partial()), "w", format=kind, options=options)
+            container.metadata[credentials.AIGC] = credentials.aigc_label(format.session)
             sound = format.sound.open() if format.sound else None
             options = {"crf": str(self.quality), "preset": self.preset}
             self._encoder = Encoder(
@@ -101,6 +116,7 @@ class Recording:
         try:
             encoder.finish()
             encoder.close()
+            self._sign()
             self._partial().replace(self._target())
         except (av.FFmpegError, OSError) as error:
             raise SinkLost(
@@ -115,6 +131,25 @@ class Recording:
             return f"what was written so far can be played: {self._partial()}"
         self._discard(encoder)
         return "an .mkv keeps what was written so far, an .mp4 cannot"
+
+    def _open_signer(self) -> credentials.Signer | None:
+        if not self.sign or self._target().suffix.lower() != ".mp4":  # Content Credentials know no Matroska
+            return None
+        try:
+            return credentials.Signer(self.certificate, self.key)
+        except NotAvailable as error:
+            if self.certificate:
+                raise
+            _log.info("%s: %s", error.message, error.hint)
+            return None
+
+    def _sign(self) -> None:
+        if self._signer is None:
+            return
+        try:
+            self._signer.sign(self._partial(), self._target().name, self._session)
+        except DoppelcamError as error:  # what was recorded is not thrown away for that
+            _log.warning("%s", error.message)
 
     def _target(self) -> Path:
         return Path(self.path).expanduser()

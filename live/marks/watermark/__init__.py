@@ -17,6 +17,7 @@ from live.marks.watermark.payload import Payload, hour_of
 
 _AMPLITUDE = 1.0  # grey levels, root mean square, before the picture's own activity scales it
 _BLOCK = 16  # pixels a side over which activity is measured
+_STEP = 4  # pixels over which texture is fine: a square of the pattern is 8 pixels wide in a picture of 720 rows
 _BANDS = 12  # the strength of one band is measured anew in each frame
 
 
@@ -87,7 +88,7 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
     """Fill `lighter` and `darker`, u8 [h, w], with the pattern times the strength that the picture allows.
 
     image u8 [h, w, 3]; pattern i16 [h, w] in 1/256 grey levels; dither i32 [16, w or more]. A block's strength,
-    0.36 to 1.8, grows with the deviation of its green pixels, which hides noise, and with their light (Weber's law).
+    0.36 to 1.8, grows with its fine texture, which hides the pattern (soft edges do not), and with its light (Weber).
     """
     height, width = pattern.shape
     factors = np.empty(width, np.int32)
@@ -95,16 +96,16 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
         y1 = min(y0 + _BLOCK, height)
         for x0 in range(0, width, _BLOCK):
             x1 = min(x0 + _BLOCK, width)
-            count = total = squares = np.int32(0)
-            for y in range(y0, y1, 2):
-                for x in range(x0, x1, 2):
+            count, light, busy = 1, np.int32(0), np.int32(0)
+            for y in range(max(y0, _STEP), min(y1, height - _STEP), 2):
+                for x in range(max(x0, _STEP), min(x1, width - _STEP), 2):
                     v = np.int32(image[y, x, 1])
-                    count += np.int32(1)
-                    total += v
-                    squares += v * v
-            mean = total / count
-            spread = np.sqrt(max(squares / count - mean * mean, 0.0))
-            gain = min((0.65 + spread / 12) * min(0.55 + mean / 160, 1.1), 1.8)
+                    around = np.int32(image[y - _STEP, x - _STEP, 1]) + np.int32(image[y - _STEP, x + _STEP, 1])
+                    around += np.int32(image[y + _STEP, x - _STEP, 1]) + np.int32(image[y + _STEP, x + _STEP, 1])
+                    count += 1
+                    light += v
+                    busy += abs(4 * v - around)
+            gain = min((0.65 + busy / count / 40) * min(0.55 + light / count / 160, 1.1), 1.8)
             factors[x0:x1] = np.int32(256 * gain)
         for y in range(y0, y1):
             for x in range(width):

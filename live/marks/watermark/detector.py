@@ -2,8 +2,8 @@
 
 Each picture is brought to the pattern's grid and whitened, so that its own strong edges do not drown the mark; over
 many pictures the mark, which stays, adds up more than what moves. Phase-only correlation (Kuglin and Hines 1975) then
-tells for every shift how much the sum looks like the pattern. The score is the height of the peak in standard deviations
-of all shifts, which for pictures without the mark are spread as chance spreads them.
+tells for every shift how much the sum looks like the pattern. The score is the height of the peak in standard
+deviations of all shifts, which for pictures without the mark are spread as chance spreads them.
 """
 
 from __future__ import annotations
