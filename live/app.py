@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from engines.plugins import Plugins
 from live import settings
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
+from live.models import open_card
 from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
 from live.personas import model_of, open_persona
 from live.settings import setting
@@ -22,6 +24,8 @@ from live.track import Tracks
 KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
 SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings}
 SHORT = {"virtual": "virtual_camera"}
+
+_log = logging.getLogger("doppelcam.app")
 
 
 @dataclass
@@ -33,7 +37,13 @@ class Run:
         "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
     )
     finder: str = setting("mediapipe_mesh", "what finds faces")
-    swapper: str = setting("auto", "what makes the new face; auto: mesh from pictures, trained from a trained model")
+    model: str = setting(
+        "", "the one-photo model that draws the face of a picture (doppelcam models list); empty: none"
+    )
+    swapper: str = setting(
+        "auto",
+        "what makes the new face; auto: trained for a trained model, one_photo where a model is named, else mesh",
+    )
     blender: str = setting("feather", "what sets it into the picture")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
@@ -127,14 +137,16 @@ def loop_of(run: Run, parts: Parts) -> Loop:
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
     part = KINDS[section].load(name)
     own = {f.name for f in settings.settings_of(part)}
-    shared = {key: value for key, value in {"engine": run.engine, "fallback": run.fallback}.items() if key in own}
+    everybodys = {"engine": run.engine, "fallback": run.fallback, **({"model": run.model} if run.model else {})}
+    shared = {key: value for key, value in everybodys.items() if key in own}
     values = {**shared, **run.tree.get(section, {}).get(name, {}), **(more or {})}
     return settings.make(part, values, f"{section}.{name}")
 
 
 def _swapper(run: Run, model: ModelCard | None) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
-    name = run.swapper if run.swapper != "auto" else "mesh" if model is None else "trained"
+    auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
+    name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)
     if swapper.wears_model and model is None:
         raise BadInput(
@@ -145,7 +157,28 @@ def _swapper(run: Run, model: ModelCard | None) -> Any:
         raise BadInput(
             f"the swapper {name!r} wears pictures, and {run.face!r} is a trained model", hint="swapper=auto wears both"
         )
+    if run.model and name != "one_photo":
+        raise BadInput(
+            f"{run.face!r} is worn by the swapper {name!r}, which does not take the model {run.model!r}",
+            hint="leave out --model, or take a picture and swapper=auto",
+        )
+    if name == "one_photo":
+        _tell_licence(swapper.model)
     return swapper
+
+
+def _tell_licence(name: str) -> None:
+    """Say what one may do with a one-photo model. Raises BadInput and ModelError for what is none."""
+    if not name:
+        raise BadInput("which one-photo model shall draw the face?", hint="--model NAME, see doppelcam models list")
+    card = open_card(name)
+    if card.facts.get("kind") != "swapper":
+        raise BadInput(
+            f"the model {name!r} draws no face from one photo (its family is {card.family!r})",
+            hint="a trained model is worn with --face",
+        )
+    use = "commercial use allowed" if card.commercial_use else "no commercial use"
+    _log.info("%s: licence %s, %s", card.name, card.licence, use)
 
 
 def _source(run: Run) -> Any:

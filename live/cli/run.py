@@ -23,6 +23,9 @@ def run(
         str | None,
         typer.Option(help="A picture's path (group.jpg#2 for its second face), a trained model, or sample[:name]."),
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Draw that picture's face by this one-photo model of yours (models list).")
+    ] = None,
     sink: Annotated[
         list[str] | None,
         typer.Option(help="virtual, virtual:/dev/video19, window, null, a path ending in .mp4. May be given again."),
@@ -51,7 +54,7 @@ def run(
     """
     from live.app import build, read_run
 
-    flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
+    flags: dict[str, Any] = {"source": source, "face": face, "model": model, "sink": sink or None, "engine": engine}
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}

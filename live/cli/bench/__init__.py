@@ -6,10 +6,12 @@ import typer
 
 from live.cli.bench import engines as engines_command
 from live.cli.bench import look as look_command
+from live.cli.bench import swap as swap_command
 
 app = typer.Typer(help="Judge the swap on a clip, measure the nets.")
 app.command("look")(look_command.look)
 app.command("engines")(engines_command.engines)
+app.command("swap")(swap_command.swap)
 
 
 @app.callback()
