@@ -17,30 +17,50 @@ from live.frame import Face, Floats, Image, Mask
 SMALL_PX = 32
 _LEAST = 40  # pixels of the small picture below which nothing is learned
 _CALM, _JUMP = 0.15, 40.0  # how much of a new map is taken over at once; a change by so many levels is, wholly
+_CHANGE = 3.0  # levels by which a picture's mean must move to be looked at anew at once
 _FORGET = 300  # looks after which the colours of a face that was not seen are forgotten
 
 Map = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _Known:
+    """The map of one face, the mean levels of both pictures when it was learned, and when that was."""
+
+    map: Map
+    levels: Floats
+    learned: int
+    seen: int
 
 
 @dataclass
 class Colours:
     """The maps of the faces that are tracked, steadied from frame to frame."""
 
-    _known: dict[int, tuple[int, Map]] = field(default_factory=dict, init=False)
+    _known: dict[int, _Known] = field(default_factory=dict, init=False)
     _looks: int = field(default=0, init=False)
 
     def look(self, face: Face, new: Image, old: Image, seen: Mask) -> Map | None:
-        """The map for this face now, as `colour_map`; a face that is missed keeps what it had. Once a frame a face."""
+        """The map for this face now, as `colour_map`; a face that is missed keeps what it had. Once a frame a face.
+
+        It is learned anew in every second frame, and at once when the light changes.
+        """
         self._looks += 1
-        known = self._known[face.track][1] if face.track in self._known else None
-        now = known
-        if known is None or not face.missed:
-            found = colour_map(new, old, seen)
-            if found is not None:
-                now = found if known is None else eased(known, found)
-        if face.track and now is not None:
-            self._known[face.track] = (self._looks, now)
-            self._known = {track: one for track, one in self._known.items() if self._looks - one[0] < _FORGET}
+        known = self._known.get(face.track) if face.track else None
+        levels = np.array([*cv2.mean(new)[:3], *cv2.mean(old)[:3]], np.float32)
+        if known is not None:
+            known.seen = self._looks
+            # Several faces take turns in the count of looks, so a face's own age is told by how many there are.
+            calm = self._looks - known.learned < 2 * len(self._known) and np.abs(levels - known.levels).max() < _CHANGE
+            if face.missed or calm:
+                return known.map
+        found = colour_map(new, old, seen)
+        if found is None:
+            return None if known is None else known.map
+        now = found if known is None else eased(known.map, found)
+        if face.track:
+            self._known[face.track] = _Known(now, levels, self._looks, self._looks)
+            self._known = {track: one for track, one in self._known.items() if self._looks - one.seen < _FORGET}
         return now
 
 
