@@ -5,24 +5,25 @@ from __future__ import annotations
 import difflib
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import settings
+from live.cast import Cast, Roles, split_who
+from live.frame import Persona
 from live.guard import Guard
 from live.loop import Loop, LoopSettings, Parts
 from live.models import open_card
-from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS
+from live.parts import BLENDERS, FINDERS, SINKS, SOURCES, SWAPPERS, Finder
 from live.personas import model_of, open_persona
 from live.settings import setting
 from live.track import Tracks
 
 KINDS = {"sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "sinks": SINKS}
-SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings}
+SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "who": Roles, "loop": LoopSettings}
 SHORT = {"virtual": "virtual_camera"}
 
 _log = logging.getLogger("doppelcam.app")
@@ -34,7 +35,9 @@ class Run:
 
     source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
     face: str = setting(
-        "", "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]"
+        "",
+        "a picture's path (path#2 for its second face), a folder, a trained model, or sample[:name]; for several "
+        "people a list of WHO=FACE, where WHO is left, right, largest, everyone or a picture of the wearer",
     )
     finder: str = setting("mediapipe_mesh", "what finds faces")
     model: str = setting(
@@ -49,6 +52,7 @@ class Run:
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
     fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
 
+    more_faces: list[str] = field(default_factory=list)  # of further people: WHO=FACE
     sinks: list[str] = field(default_factory=list)
     tree: dict[str, Any] = field(default_factory=dict)
 
@@ -68,7 +72,13 @@ def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> R
             rest[key] = value
         else:
             raise settings.unknown_key(key, key, [*names, "sink", *KINDS, *SECTIONS])
+    faces = chosen.get("face", "")
+    if isinstance(faces, list):
+        if not faces or not all(isinstance(face, str) for face in faces):
+            raise BadInput(f"face is a text or a list of texts, got {faces!r}", hint='for example face = ["me_as.jpg"]')
+        chosen["face"], *more = faces
     run = settings.make(Run, chosen, "doppelcam")
+    run.more_faces = more if isinstance(faces, list) else []
     sinks = rest.pop("sink", [])
     run.sinks = [sinks] if isinstance(sinks, str) else sinks
     if not isinstance(run.sinks, list) or not all(isinstance(sink, str) for sink in run.sinks):
@@ -115,15 +125,38 @@ def parts_of(run: Run) -> Parts:
         if spec in sinks:
             raise BadInput(f"the sink {spec!r} is given twice")
         sinks[spec] = _sink(run, spec)
-    face = run.face
+    faces = [face for _, face in _cast_of(run)]
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
-        swapper=_swapper(run, model_of(face)),
+        swapper=Cast([_swapper(run, face) for face in faces]),
         blender=_part(run, "blenders", run.blender),
         sinks=sinks,
-        persona=lambda finder: open_persona(face, finder),
+        persona=lambda finder: _personas(faces, finder),
     )
+
+
+def _personas(faces: list[str], finder: Finder) -> Persona:
+    """The personas of all, as one."""
+    first, *others = (open_persona(face, finder) for face in faces)
+    return replace(first, others=tuple(others))
+
+
+def _cast_of(run: Run) -> list[tuple[str, str]]:
+    """Who wears which face, (WHO, FACE). Raises BadInput where it is not clear who is who."""
+    specs = [run.face, *run.more_faces]
+    cast = [split_who(spec) for spec in specs]
+    cast = [(who or "largest", face) for who, face in cast]
+    whos = [who for who, _ in cast]
+    twice = next((who for who in whos if whos.count(who) > 1), None)
+    if twice is not None:
+        raise BadInput(
+            f"two faces are given to {twice!r}, the one in front"
+            if twice == "largest"
+            else f"two faces are given to {twice!r}",
+            hint="say who gets which: --face left=FACE --face right=FACE, or a picture of the wearer for left",
+        )
+    return cast
 
 
 def loop_of(run: Run, parts: Parts) -> Loop:
@@ -131,7 +164,10 @@ def loop_of(run: Run, parts: Parts) -> Loop:
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast)
+    everybodys = {"engine": run.engine, "fallback": run.fallback}
+    roles = settings.make(Roles, everybodys | run.tree.get("who", {}), "who")
+    roles.whos = tuple(who for who, _ in _cast_of(run))
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, roles=roles)
 
 
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
@@ -143,23 +179,24 @@ def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None)
     return settings.make(part, values, f"{section}.{name}")
 
 
-def _swapper(run: Run, model: ModelCard | None) -> Any:
+def _swapper(run: Run, face: str) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
+    model = model_of(face)
     auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
     name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)
     if swapper.wears_model and model is None:
         raise BadInput(
-            f"the swapper {name!r} wears trained models, and {run.face!r} is none",
+            f"the swapper {name!r} wears trained models, and {face!r} is none",
             hint="--face MODEL_FOLDER, or swapper=auto",
         )
     if model is not None and not swapper.wears_model:
         raise BadInput(
-            f"the swapper {name!r} wears pictures, and {run.face!r} is a trained model", hint="swapper=auto wears both"
+            f"the swapper {name!r} wears pictures, and {face!r} is a trained model", hint="swapper=auto wears both"
         )
     if run.model and name != "one_photo":
         raise BadInput(
-            f"{run.face!r} is worn by the swapper {name!r}, which does not take the model {run.model!r}",
+            f"{face!r} is worn by the swapper {name!r}, which does not take the model {run.model!r}",
             hint="leave out --model, or take a picture and swapper=auto",
         )
     if name == "one_photo":

@@ -46,6 +46,9 @@ class Format:
     sound: str | None = None
 
 
+STRANGER = -1
+
+
 @dataclass(slots=True)
 class Face:
     """One face in a picture.
@@ -56,7 +59,8 @@ class Face:
     It is rough: the mesh of a straight face has a pitch of about -9, and turns are underestimated by a quarter.
     `irises` float32 [2, 3]: centre and radius of the right and the left iris, None if the finder does not look.
     `track` is the same number from frame to frame (0: not tracked yet); `missed` says that the face was not found
-    in this picture, and is where it should be by now.
+    in this picture, and is where it should be by now. `role` is whose face it gets: the number of a persona, or
+    STRANGER (see live/cast.py).
     """
 
     points: Floats
@@ -66,6 +70,7 @@ class Face:
     track: int = 0
     missed: bool = False
     irises: Floats | None = None
+    role: int = 0
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -101,12 +106,14 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Persona:
     """Whose face is worn: one portrait or several, the one that looks most straight into the camera first; or a
-    trained `model` and no portrait.
+    trained `model` and no portrait. `others` are the personas of further people in the picture, in the order of
+    their roles.
     """
 
     name: str
     views: tuple[View, ...]
     model: ModelCard | None = None
+    others: tuple[Persona, ...] = ()
 
     @property
     def image(self) -> Image:

@@ -21,7 +21,8 @@ from typing import Any
 
 import cv2
 
-from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
+from engines.errors import BadInput, DoppelcamError, EngineLost, LoopFailed, SourceLost
+from live.cast import Roles
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
 from live.mailbox import Closed, Mailbox
@@ -73,9 +74,11 @@ class Loop:
         lossless: bool = False,
         ledger: Ledger | None = None,
         clock: Clock = clock,
+        roles: Roles | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         self.lossless = lossless
+        self.roles = roles or Roles()
         self.ledger = ledger or Ledger(clock)
         self._clock = clock
         self._entrance: Mailbox[Frame] = Mailbox(credits=settings.in_flight)
@@ -88,6 +91,8 @@ class Loop:
         self._number = 0
         self._failures = 0
         self._persona: Persona | None = None
+        self._wish: tuple[Callable[[Finder], Persona], Swapper | None] | None = None  # see `wear`
+        self._ready: tuple[Persona, Swapper | None] | None = None  # the same with the persona made
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
@@ -127,6 +132,16 @@ class Loop:
     def stop(self) -> None:
         """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
         self._stopping.set()
+
+    def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
+        """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
+
+        Until it is done the old face is shown, or a cover; never none. What goes wrong is noted in the ledger, and
+        the old face stays on. BadInput: the swapper is of the kind that lives on another thread.
+        """
+        if swapper is not None and swapper.drawn != self.parts.swapper.drawn:
+            raise BadInput("a face that is drawn and one that is made by a net are not exchanged while running")
+        self._wish = persona, swapper
 
     # ---- starting, watching, finishing
 
@@ -214,7 +229,9 @@ class Loop:
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
+        self.roles.open(self.parts.finder)
         self._note_engines(self.parts.finder)
+        self._note_engines(self.roles)
         if self._persona is None:  # opened for the first time
             self._persona = self.parts.persona(self.parts.finder)
             self._worn.post(self._persona)
@@ -226,13 +243,14 @@ class Loop:
         self.parts.swapper.wear(persona)
         self._note_engines(self.parts.swapper)
 
-    def _note_engines(self, part: Finder | Swapper) -> None:
+    def _note_engines(self, part: Finder | Swapper | Roles) -> None:
         for engine in getattr(part, "engines", ()):
             self.ledger.engine(engine.model, str(engine.variant), engine.fallback)
 
     def _close_engine(self) -> None:
         if not self.parts.swapper.drawn:
             self.parts.swapper.close()
+        self.roles.close()
         self.parts.finder.close()
 
     def _engine_step(self) -> None:
@@ -245,15 +263,45 @@ class Loop:
             self._find_again(_ENGINE_LOST, lost, self._close_engine, self._open_engine)
 
     def _find(self, frame: Frame) -> None:
+        if self._wish is not None and self._ready is None:
+            (make, swapper), self._wish = self._wish, None
+            try:
+                self._ready = make(self.parts.finder), swapper
+            except DoppelcamError as error:
+                self.ledger.error(f"the face stays as it is: {error.message}")
         found = self.parts.finder.find(frame.image, self.tracks.faces)
-        frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
+        faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
+        frame.faces = self.roles.cast(faces, frame.image, frame.position_s)
         frame.trace.stamp("found", self._clock())
         if not self.parts.swapper.drawn:
             self._swap(frame)
 
     def _swap(self, frame: Frame) -> None:
+        if self._ready is not None:
+            (persona, swapper), self._ready = self._ready, None
+            self._change(persona, swapper)
         frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
         frame.trace.stamp("swapped", self._clock())
+
+    def _change(self, persona: Persona, swapper: Swapper | None) -> None:
+        """Wear another persona; if that cannot be, the one before again."""
+        assert self._persona is not None, "something is worn already"
+        old, self._absent = self.parts.swapper, "putting on another face"
+        try:
+            if swapper is None:
+                old.wear(persona)
+            else:
+                old.close()
+                self.parts.swapper = swapper
+                self._open_swapper(persona)
+            self._persona = persona
+        except DoppelcamError as error:
+            self.ledger.error(f"the face stays as it is: {error.message}")
+            self.parts.swapper.close()
+            self.parts.swapper = old
+            self._open_swapper(self._persona)
+        finally:
+            self._absent = None
 
     # ---- pixels thread
 

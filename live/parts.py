@@ -53,11 +53,15 @@ class Finder(Protocol):
 
 class Swapper(Protocol):
     """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
-    finder's nets instead of behind them. `wears_model`: a trained model, else portraits.
+    finder's nets instead of behind them. `wears_model`: a trained model, else portraits. `needs_mesh`: a face without
+    one cannot be drawn over.
     """
 
-    drawn: ClassVar[bool]
+    @property
+    def drawn(self) -> bool: ...
+
     wears_model: ClassVar[bool]
+    needs_mesh: ClassVar[bool]
 
     def open(self) -> None: ...
 

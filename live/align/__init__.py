@@ -64,16 +64,13 @@ def outline_of(face: Face) -> Floats:
     right, left, _, *mouth = face.points
     eyes, lips = (right + left) / 2, (mouth[0] + mouth[1]) / 2
     down = lips - eyes
-    size = max(
-        float(np.linalg.norm(left - right)), 0.9 * float(np.linalg.norm(down)), 1e-3
-    )  # eyes draw near in profile
+    # The eyes draw near in profile.
+    size = max(float(np.linalg.norm(left - right)), 0.9 * float(np.linalg.norm(down)), 1e-3)
     down = down / max(float(np.linalg.norm(down)), 1e-3) * size
     across = np.array([down[1], -down[0]])
-    around = np.linspace(0, 2 * np.pi, 36, endpoint=False)
-    middle = eyes + _OVAL_DOWN * down
-    return (
-        middle + _OVAL_WIDE * np.cos(around)[:, None] * across + _OVAL_TALL * np.sin(around)[:, None] * down
-    ).astype(np.float32)
+    turn = np.linspace(0, 2 * np.pi, 36, endpoint=False)[:, None]
+    oval = _OVAL_WIDE * np.cos(turn) * across + (_OVAL_TALL * np.sin(turn) + _OVAL_DOWN) * down
+    return np.asarray(eyes + oval, np.float32)
 
 
 def pose_of(mesh: Floats) -> tuple[float, float, float]:

@@ -20,8 +20,11 @@ def run(
         str | None, typer.Option(help="camera, camera:1, camera:/dev/video9, camera:NAME, sample, a path or a URL.")
     ] = None,
     face: Annotated[
-        str | None,
-        typer.Option(help="A picture's path (group.jpg#2 for its second face), a trained model, or sample[:name]."),
+        list[str] | None,
+        typer.Option(
+            help="A picture's path (group.jpg#2 for its second face), a trained model, or sample[:name]. For several "
+            "people again and again as WHO=FACE: left, right, largest, everyone or a picture of the wearer."
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Draw that picture's face by this one-photo model of yours (models list).")
@@ -54,7 +57,13 @@ def run(
     """
     from live.app import build, read_run
 
-    flags: dict[str, Any] = {"source": source, "face": face, "model": model, "sink": sink or None, "engine": engine}
+    flags: dict[str, Any] = {
+        "source": source,
+        "face": face or None,
+        "model": model,
+        "sink": sink or None,
+        "engine": engine,
+    }
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}

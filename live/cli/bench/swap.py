@@ -26,7 +26,8 @@ def swap(
     frames: Annotated[int, typer.Option(help="How many frames are timed.", min=5, max=10000)] = 60,
     engine: Annotated[str | None, typer.Option(help="What runs the nets, as of run.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, e.g. swappers.one_photo.front=false. May be repeated.")
+        list[str] | None,
+        typer.Option("--set", help="One setting, e.g. swappers.one_photo.front=false. May be repeated."),
     ] = None,
 ) -> None:
     """Time swap and blend on one core, with what the nets take told apart, for one face and for three.

@@ -45,6 +45,7 @@ class OnePhoto:
 
     drawn: ClassVar[bool] = False
     wears_model: ClassVar[bool] = False
+    needs_mesh: ClassVar[bool] = False
 
     model: str = setting("", "which model: its name in `doppelcam models list`, or a model folder")
     recogniser: str = setting("", "which ArcFace tells it whose face to draw; empty: the one that is installed")

@@ -37,6 +37,7 @@ class Trained:
 
     drawn: ClassVar[bool] = False
     wears_model: ClassVar[bool] = True
+    needs_mesh: ClassVar[bool] = True
 
     morph: float = setting(
         0.75, "how far the face becomes the other one, for models that leave it open", low=0, high=1, step=0.05
