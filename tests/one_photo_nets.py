@@ -32,6 +32,7 @@ SWAPPERS = {
 }
 CONVERTERS = ("crossface_simswap.onnx", "crossface_ghost.onnx", "crossface_hififace.onnx")
 RECOGNISER = "arcface_w600k_r50.onnx"
+DETECTORS = {"scrfd_2.5g.onnx": "scrfd", "scrfd_10g.onnx": "scrfd", "yunet_2023mar.onnx": "yunet"}
 
 
 class Net:
@@ -146,10 +147,46 @@ def recogniser(seed=1, open_batch=False):
     return net.bytes({"input.1": (None if open_batch else 1, 3, 112, 112)}, {"683": VECTOR})
 
 
+def detector(family, faces=(), size=640, noise=0.0):
+    """A SCRFD or YuNet that finds `faces` [(x0, y0, x1, y1, points [5, 2], score)], in pixels of its input, whatever
+    it looks at; each at the cell of stride 16 in which its middle lies.
+    """
+    net, dice = Net(), np.random.default_rng(5)
+    nothing = net.do("Mul", net.do("ReduceMean", "input.1" if family == "scrfd" else "input", keepdims=0),
+                     net.floats(0.0))  # fmt: skip
+    anchors = 2 if family == "scrfd" else 1
+    outputs = {}
+    for k, stride in enumerate((8, 16, 32)):
+        n = size // stride
+        rows = n * n * anchors
+        score, box, points = np.zeros((rows, 1)), np.zeros((rows, 4)), np.zeros((rows, 10))
+        box += dice.normal(0, noise, box.shape)
+        for x0, y0, x1, y1, at, likely in faces if stride == 16 else ():
+            column, row = int((x0 + x1) / 2 // stride), int((y0 + y1) / 2 // stride)
+            i, corner = (row * n + column) * anchors, np.array([column, row]) * stride
+            score[i] = likely
+            points[i] = ((np.asarray(at) - corner) / stride).ravel()
+            if family == "scrfd":
+                box[i] = np.array([corner[0] - x0, corner[1] - y0, x1 - corner[0], y1 - corner[1]]) / stride
+            else:
+                middle = (np.array([x0 + x1, y0 + y1]) / 2 - corner) / stride
+                box[i] = [*middle, *np.log([(x1 - x0) / stride, (y1 - y0) / stride])]
+        if family == "scrfd":
+            names = {str(448 + 23 * k): score, str(451 + 23 * k): box, str(454 + 23 * k): points}
+        else:
+            names = {f"cls_{stride}": score, f"obj_{stride}": score, f"bbox_{stride}": box, f"kps_{stride}": points}
+        for name, values in names.items():
+            values = values if family == "scrfd" else values[None]
+            net.do("Add", net.floats(values), nothing, out=name)
+            outputs[name] = values.shape
+    return net.bytes({"input.1" if family == "scrfd" else "input": (1, 3, size, size)}, outputs)
+
+
 def all_nets(kind="random"):
     """{file name: bytes} of everything a one-photo swap may need."""
     nets = {name: swapper(name, kind) for name in SWAPPERS}
-    return {**nets, **{name: converter() for name in CONVERTERS}, RECOGNISER: recogniser()}
+    return {**nets, **{name: converter() for name in CONVERTERS}, RECOGNISER: recogniser(),
+            **{name: detector(family) for name, family in DETECTORS.items()}}  # fmt: skip
 
 
 def make_model(folder, file_name, data, family=""):
