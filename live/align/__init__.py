@@ -57,7 +57,7 @@ def five_points(mesh: Floats) -> Floats:
 def outline_of(face: Face) -> Floats:
     """The outline of the face, float32 [n, 2]: the mesh's, else an oval as wide and high as faces are.
 
-    The oval was fitted to the meshes of straight faces: it is right within a tenth of the eyes' distance there.
+    The oval was fitted to the meshes of straight faces: it is right within a third of the eyes' distance there.
     """
     if face.mesh is not None:
         return np.asarray(face.mesh[list(OVAL), :2], np.float32)

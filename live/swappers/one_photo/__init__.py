@@ -125,7 +125,7 @@ class OnePhoto:
             return _nowhere()
         old = np.ascontiguousarray(small(crop, SMALL_PX)[..., :3])
         given = net.run(crop, self._source)
-        if np.ptp(given.small) < _FLAT < np.ptp(old):
+        if _span(given.small) < _FLAT < _span(old):
             raise EngineError(f"the model {net.name} gives a picture of one colour", hint="take its fp32 file")
         alpha, margin = self._alpha(given.mask, matrix, side, face)
         on_alpha = shifted(matrix, margin, margin)
@@ -209,3 +209,8 @@ class OnePhoto:
 def _nowhere() -> Patch:
     """For a face that lies outside the picture."""
     return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
+
+
+def _span(picture: Image | Floats) -> float:
+    """How far apart the levels of a small picture lie, in the colour in which they do most."""
+    return float(np.ptp(picture.reshape(-1, 3), axis=0).max())
