@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,12 @@ class Net:
         return model.SerializeToString()
 
 
+@cache
+def emap():
+    """A turn in 512 dimensions."""
+    return np.linalg.qr(np.random.default_rng(512).normal(0, 1, (512, 512)))[0].astype(np.float32)
+
+
 def swapper(file_name, kind="random", seed=0):
     """The bytes of one of SWAPPERS. `kind`: "random"; "same": gives back the picture that it takes; "tint": the same
     with little blue and green; "nan", "black": what a broken net gives; "id": brighter by the first number of the
@@ -122,8 +129,7 @@ def swapper(file_name, kind="random", seed=0):
         net.do("Add", net.do("Mul", grey, net.floats([0.0])), net.floats([1.0]), out="mask")
         outputs["mask"] = (1, 1, size, size)
     if "inswapper" in file_name:
-        turned = np.linalg.qr(np.random.default_rng(512).normal(0, 1, (512, 512)))[0]
-        net.weight(turned.astype(np.float32), "emap")  # no operator takes it
+        net.weight(emap(), "emap")  # no operator takes it
     inputs = {"target": (1, 3, size, size), "source": source}
     if "uniface" in file_name:
         inputs = dict(reversed(inputs.items()))

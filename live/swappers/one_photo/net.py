@@ -64,6 +64,8 @@ class Net:
             feeds = {self.target.name: plane[None].astype(self.target.dtype, copy=False), self.source.name: source}
             answer = self.engine.run(feeds)
             drawn = np.asarray(answer[self.image], np.float32)[0]
+            if drawn.shape != plane.shape:
+                raise EngineError(f"the model {self.name} gives a picture of {drawn.shape}, {plane.shape} is expected")
             parts.append(drawn.copy() if k > 1 else drawn)
             for c in range(3):
                 small[..., 2 - c] += cv2.resize(drawn[c], (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA)
