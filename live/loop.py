@@ -21,7 +21,7 @@ from typing import Any
 
 import cv2
 
-from engines.errors import BadInput, DoppelcamError, EngineLost, LoopFailed, SourceLost
+from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
 from live.cast import Roles
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import STARTING, Guard, covers_face
@@ -33,6 +33,7 @@ from live.settings import setting
 from live.stage import Stage, errors_of, start_all
 from live.trace import Clock, Ledger, Trace, clock
 from live.track import Tracks
+from live.wardrobe import Wardrobe
 
 _TICK_S = 0.05
 _CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
@@ -91,8 +92,7 @@ class Loop:
         self._number = 0
         self._failures = 0
         self._persona: Persona | None = None
-        self._wish: tuple[Callable[[Finder], Persona], Swapper | None] | None = None  # see `wear`
-        self._ready: tuple[Persona, Swapper | None] | None = None  # the same with the persona made
+        self._wardrobe = Wardrobe(self.ledger)
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
@@ -136,12 +136,10 @@ class Loop:
     def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
 
-        Until it is done the old face is shown, or a cover; never none. What goes wrong is noted in the ledger, and
-        the old face stays on. BadInput: the swapper is of the kind that lives on another thread.
+        Until it is done the old face or a cover is shown; if it fails the old face stays, and the ledger tells why.
+        BadInput: the swapper is of the kind that lives on another thread.
         """
-        if swapper is not None and swapper.drawn != self.parts.swapper.drawn:
-            raise BadInput("a face that is drawn and one that is made by a net are not exchanged while running")
-        self._wish = persona, swapper
+        self._wardrobe.ask(persona, swapper, self.parts.swapper)
 
     # ---- starting, watching, finishing
 
@@ -236,12 +234,12 @@ class Loop:
             self._persona = self.parts.persona(self.parts.finder)
             self._worn.post(self._persona)
         if not self.parts.swapper.drawn:
-            self._open_swapper(self._persona)
+            self._open_swapper(self.parts.swapper, self._persona)
 
-    def _open_swapper(self, persona: Persona) -> None:
-        self.parts.swapper.open()
-        self.parts.swapper.wear(persona)
-        self._note_engines(self.parts.swapper)
+    def _open_swapper(self, swapper: Swapper, persona: Persona) -> None:
+        swapper.open()
+        swapper.wear(persona)
+        self._note_engines(swapper)
 
     def _note_engines(self, part: Finder | Swapper | Roles) -> None:
         for engine in getattr(part, "engines", ()):
@@ -263,12 +261,7 @@ class Loop:
             self._find_again(_ENGINE_LOST, lost, self._close_engine, self._open_engine)
 
     def _find(self, frame: Frame) -> None:
-        if self._wish is not None and self._ready is None:
-            (make, swapper), self._wish = self._wish, None
-            try:
-                self._ready = make(self.parts.finder), swapper
-            except DoppelcamError as error:
-                self.ledger.error(f"the face stays as it is: {error.message}")
+        self._wardrobe.make(self.parts.finder)
         found = self.parts.finder.find(frame.image, self.tracks.faces)
         faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
         frame.faces = self.roles.cast(faces, frame.image, frame.position_s)
@@ -277,31 +270,10 @@ class Loop:
             self._swap(frame)
 
     def _swap(self, frame: Frame) -> None:
-        if self._ready is not None:
-            (persona, swapper), self._ready = self._ready, None
-            self._change(persona, swapper)
-        frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
+        parts = self.parts
+        parts.swapper, self._persona = self._wardrobe.change(parts.swapper, self._persona, self._open_swapper)
+        frame.patches = [parts.swapper.swap(frame.image, face) for face in frame.faces]
         frame.trace.stamp("swapped", self._clock())
-
-    def _change(self, persona: Persona, swapper: Swapper | None) -> None:
-        """Wear another persona; if that cannot be, the one before again."""
-        assert self._persona is not None, "something is worn already"
-        old, self._absent = self.parts.swapper, "putting on another face"
-        try:
-            if swapper is None:
-                old.wear(persona)
-            else:
-                old.close()
-                self.parts.swapper = swapper
-                self._open_swapper(persona)
-            self._persona = persona
-        except DoppelcamError as error:
-            self.ledger.error(f"the face stays as it is: {error.message}")
-            self.parts.swapper.close()
-            self.parts.swapper = old
-            self._open_swapper(self._persona)
-        finally:
-            self._absent = None
 
     # ---- pixels thread
 
@@ -310,7 +282,7 @@ class Loop:
         if self.parts.swapper.drawn:
             persona = self._persona or self._worn.take()
             assert persona is not None, "take without a time limit gives a persona"
-            self._open_swapper(persona)
+            self._open_swapper(self.parts.swapper, persona)
 
     def _close_pixels(self) -> None:
         if self.parts.swapper.drawn:
