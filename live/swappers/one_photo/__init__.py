@@ -73,6 +73,7 @@ class OnePhoto:
     _source: Array | None = field(default=None, init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _colours: Colours = field(default_factory=Colours, init=False, repr=False)
+    _pixels: cv2.typing.MatLike = field(default_factory=lambda: np.empty((0, 0, 4), np.uint8), init=False, repr=False)
 
     def open(self) -> None:
         if not self.model:
@@ -136,7 +137,9 @@ class OnePhoto:
         if hidden is not None and not hidden.any():
             hidden = None
         colours = self._levels(given, old, alpha[margin:-margin, margin:-margin], hidden, matrix, rect, face)
-        pixels = np.empty((*alpha.shape, 4), np.uint8)
+        if self._pixels.shape[:2] != alpha.shape:
+            self._pixels = np.empty((*alpha.shape, 4), np.uint8)
+        pixels = self._pixels
         for one, planes in enumerate(given.parts):
             to_pixels(planes, one, colours, margin, pixels)
         with_alpha(pixels, margin, alpha)

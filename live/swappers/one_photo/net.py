@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -50,6 +50,7 @@ class Net:
     source: TensorSpec
     image: str
     mask: str | None
+    scratch: dict[int, Array] = field(default_factory=dict)  # by k: new memory for each frame would cost as the rest
 
     def run(self, crop: Image, source: Array) -> Drawn:
         """Draw the face of `source` over the crop u8 [k * size, k * size, 4], BGR. Raises EngineError.
@@ -57,7 +58,9 @@ class Net:
         An answer with values that are no numbers is an error too: a black or green square must not be shown.
         """
         k = len(crop) // self.size
-        planes = np.empty((k * k, 3, self.size, self.size), np.float32)
+        if k not in self.scratch:
+            self.scratch[k] = np.empty((k * k, 3, self.size, self.size), np.float32)
+        planes = self.scratch[k]
         to_planes(crop, planes, self.scale, self.shift)
         parts, small, mask = [], np.zeros((SMALL_PX, SMALL_PX, 3), np.float32), None
         for plane in planes:
