@@ -133,9 +133,10 @@ def cut_fine(
 def around(image: Image, matrix: Floats, size: int) -> tuple[Image, Floats] | None:
     """The part of the picture that a crop is made of, and the matrix from it; None where the crop lies outside.
 
-    A part that is more than twice as large as the crop is averaged down by a whole number.
+    A part that is more than twice as large as the crop is halved, again and again: averages of two by two pixels are
+    several times as fast as of three by three or more at once.
     """
-    coarse = max(1, int(1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))))
+    coarse = 1 << max(0, int(np.log2(max(1.0, 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))))))
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32) - matrix[:, 2]
     corners = corners @ np.linalg.inv(matrix[:, :2]).T
     # A margin, since the crop's outermost pixels are mixed of their neighbours too.
@@ -147,8 +148,9 @@ def around(image: Image, matrix: Floats, size: int) -> tuple[Image, Floats] | No
     if wide < 2 or tall < 2:
         return None
     part = image[y : y + tall * coarse, x : x + wide * coarse]
-    if coarse > 1:
-        part = cv2.resize(part, (wide, tall), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    while part.shape[0] > tall:
+        half = (part.shape[1] // 2, part.shape[0] // 2)
+        part = cv2.resize(part, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     matrix = matrix.copy()
     # A pixel of the smaller picture has its centre amid `coarse` of the larger ones.
     matrix[:, 2] += matrix[:, :2] @ (x + (coarse - 1) / 2, y + (coarse - 1) / 2)

@@ -73,7 +73,7 @@ class OnePhoto:
     _source: Array | None = field(default=None, init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _colours: Colours = field(default_factory=Colours, init=False, repr=False)
-    _pixels: cv2.typing.MatLike = field(default_factory=lambda: np.empty((0, 0, 4), np.uint8), init=False, repr=False)
+    _pixels: Image = field(default_factory=lambda: np.empty((0, 0, 4), np.uint8), init=False, repr=False)
 
     def open(self) -> None:
         if not self.model:
@@ -145,7 +145,8 @@ class OnePhoto:
         with_alpha(pixels, margin, alpha)
         if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER < 1:
             on_alpha = resized(on_alpha, 2)
-            pixels = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+            twice = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+            pixels = twice.astype(np.uint8, copy=False)
         size = (right - left, bottom - top)
         placed = drawn(pixels, from_corner(on_alpha, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         shown = cv2.extractChannel(placed, 3)
