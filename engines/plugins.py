@@ -77,7 +77,6 @@ _EXTRAS = {
     "openvino": "openvino",
     "tensorrt": "nvidia",
     "pycuda": "nvidia",
-    "insightface": "insightface",
     "tritonclient": "remote",
     "grpc": "remote",
     **dict.fromkeys(("starlette", "uvicorn", "aiortc", "segno"), "web"),

@@ -6,17 +6,19 @@ import difflib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import session, settings
 from live.address import is_address, shown
+from live.cast import Cast, Roles, split_who
+from live.frame import Disclosure, Persona
 from live.guard import Guard
 from live.loop import Loop, LoopSettings
+from live.models import open_card
 from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, Finder, Mark, Parts
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
@@ -29,7 +31,13 @@ from live.track import Tracks
 KINDS = {
     "sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "marks": MARKS, "sinks": SINKS
 }  # fmt: skip
-SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings, "microphone": Microphone}
+SECTIONS: dict[str, type] = {
+    "guard": Guard,
+    "track": Tracks,
+    "who": Roles,
+    "loop": LoopSettings,
+    "microphone": Microphone,
+}
 SHORT = {"virtual": "virtual_camera"}
 USES = {"recording": "record", "stream": "stream"}
 """What an outgoing sink does with the face, as in consent.SCOPE; all others: live."""
@@ -43,10 +51,18 @@ class Run:
 
     source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], browser[:PORT], sample, a video's path, or a URL")
     face: str = setting(
-        "", "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]"
+        "",
+        "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]; for "
+        "several people a list of WHO=FACE, where WHO is left, right, largest, everyone or a picture of the wearer",
     )
     finder: str = setting("mediapipe_mesh", "what finds faces")
-    swapper: str = setting("auto", "what makes the new face; auto: mesh from pictures, trained from a trained model")
+    model: str = setting(
+        "", "the one-photo model that draws the face of a picture (doppelcam models list); empty: none"
+    )
+    swapper: str = setting(
+        "auto",
+        "what makes the new face; auto: trained for a trained model, one_photo where a model is named, else mesh",
+    )
     blender: str = setting("feather", "what sets it into the picture")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
@@ -59,6 +75,7 @@ class Run:
     disclosure_reason: str = setting("", "where and how viewers are told instead; it goes into report and record")
     fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
 
+    more_faces: list[str] = field(default_factory=list)  # of further people: WHO=FACE
     sinks: list[str] = field(default_factory=list)
     tree: dict[str, Any] = field(default_factory=dict)
 
@@ -78,7 +95,13 @@ def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> R
             rest[key] = value
         else:
             raise settings.unknown_key(key, key, [*names, "sink", *KINDS, *SECTIONS])
+    faces = chosen.get("face", "")
+    if isinstance(faces, list):
+        if not faces or not all(isinstance(face, str) for face in faces):
+            raise BadInput(f"face is a text or a list of texts, got {faces!r}", hint='for example face = ["me_as.jpg"]')
+        chosen["face"], *more = faces
     run = settings.make(Run, chosen, "doppelcam")
+    run.more_faces = more if isinstance(faces, list) else []
     sinks = rest.pop("sink", [])
     run.sinks = [sinks] if isinstance(sinks, str) else sinks
     if not isinstance(run.sinks, list) or not all(isinstance(sink, str) for sink in run.sinks):
@@ -125,25 +148,56 @@ def parts_of(run: Run) -> Parts:
         if run.sinks.count(spec) > 1:
             raise BadInput(f"the sink {shown(spec)!r} is given twice")
         sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
-    choice = choose(run.face)
-    _demand_scope(choice, sinks)
+    choices = [choose(face) for _, face in _cast_of(run)]
+    for choice in choices:
+        _demand_scope(choice, sinks)
     outgoing = any(sink.outgoing for sink in sinks.values())
-    _check_disclosure(run, choice, outgoing)
+    name, disclosure = " + ".join(choice.name for choice in choices), _weakest(choices)
+    _check_disclosure(run, name, disclosure, outgoing)
     # The watermark first: the label is drawn last, over everything.
     marks = ["watermark", *(["badge"] if outgoing and run.disclosure == "label" else [])]
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
-        swapper=_swapper(run, choice.model),
+        swapper=Cast([_swapper(run, choice) for choice in choices]),
         blender=_part(run, "blenders", run.blender),
         marks=marks_of(run, marks),
         sinks=sinks,
-        persona=choice.open,
-        why_not=choice.why_not,
+        persona=lambda finder: _personas(choices, disclosure, finder),
+        why_not=lambda: next((why for choice in choices if (why := choice.why_not())), ""),
         sound=_sound(run),
-        session=session.begin(choice.name, choice.disclosure),
+        session=session.begin(name, disclosure),
         reason=run.disclosure_reason.strip(),
     )
+
+
+def _personas(choices: list[Choice], disclosure: Disclosure, finder: Finder) -> Persona:
+    """The personas of all, as one."""
+    first, *others = (choice.open(finder) for choice in choices)
+    return replace(first, disclosure=disclosure, others=tuple(others))
+
+
+def _weakest(choices: list[Choice]) -> Disclosure:
+    """What viewers must be told when all of these are in the picture."""
+    order: tuple[Disclosure, ...] = ("unverified", "consented", "self", "synthetic")
+    return next(one for one in order if any(choice.disclosure == one for choice in choices))
+
+
+def _cast_of(run: Run) -> list[tuple[str, str]]:
+    """Who wears which face, (WHO, FACE). Raises BadInput where it is not clear who is who."""
+    specs = [run.face, *run.more_faces]
+    cast = [split_who(spec) for spec in specs]
+    cast = [(who or "largest", face) for who, face in cast]
+    whos = [who for who, _ in cast]
+    twice = next((who for who in whos if whos.count(who) > 1), None)
+    if twice is not None:
+        raise BadInput(
+            f"two faces are given to {twice!r}, the one in front"
+            if twice == "largest"
+            else f"two faces are given to {twice!r}",
+            hint="say who gets which: --face left=FACE --face right=FACE, or a picture of the wearer for left",
+        )
+    return cast
 
 
 def marks_of(run: Run, names: list[str]) -> list[Mark]:
@@ -189,7 +243,10 @@ def loop_of(run: Run, parts: Parts, **more: Any) -> Loop:
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, **more)
+    everybodys = {"engine": run.engine, "fallback": run.fallback}
+    roles = settings.make(Roles, everybodys | run.tree.get("who", {}), "who")
+    roles.whos = tuple(who for who, _ in _cast_of(run))
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, roles=roles, **more)
 
 
 @contextmanager
@@ -203,7 +260,7 @@ def opened_finder() -> Iterator[Finder]:
         finder.close()
 
 
-def _check_disclosure(run: Run, choice: Choice, outgoing: bool) -> None:
+def _check_disclosure(run: Run, name: str, disclosure: Disclosure, outgoing: bool) -> None:
     """Raise BadInput where viewers would not be told."""
     told = run.disclosure_reason.strip()
     if run.disclosure == "elsewhere" and not told:
@@ -213,9 +270,9 @@ def _check_disclosure(run: Run, choice: Choice, outgoing: bool) -> None:
         )
     if run.disclosure == "label" and told:
         raise BadInput("disclosure_reason is only for disclosure=elsewhere", hint="--set disclosure=elsewhere")
-    if run.disclosure == "elsewhere" and outgoing and choice.disclosure == "unverified":
+    if run.disclosure == "elsewhere" and outgoing and disclosure == "unverified":
         raise BadInput(
-            f"nobody's consent to wear {choice.name!r} is known: others see it only with the label in the picture",
+            f"nobody's consent to wear {name!r} is known: others see it only with the label in the picture",
             hint="leave disclosure at label, or see doppelcam faces add --help",
         )
 
@@ -257,25 +314,49 @@ def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
     part = KINDS[section].load(name)
     own = {f.name for f in settings.settings_of(part)}
-    shared = {key: value for key, value in {"engine": run.engine, "fallback": run.fallback}.items() if key in own}
+    everybodys = {"engine": run.engine, "fallback": run.fallback, **({"model": run.model} if run.model else {})}
+    shared = {key: value for key, value in everybodys.items() if key in own}
     values = {**shared, **run.tree.get(section, {}).get(name, {}), **(more or {})}
     return settings.make(part, values, f"{section}.{name}")
 
 
-def _swapper(run: Run, model: ModelCard | None) -> Any:
+def _swapper(run: Run, choice: Choice) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
-    name = run.swapper if run.swapper != "auto" else "mesh" if model is None else "trained"
+    face, model = choice.name, choice.model
+    auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
+    name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)
     if swapper.wears_model and model is None:
         raise BadInput(
-            f"the swapper {name!r} wears trained models, and {run.face!r} is none",
+            f"the swapper {name!r} wears trained models, and {face!r} is none",
             hint="--face MODEL_FOLDER, or swapper=auto",
         )
     if model is not None and not swapper.wears_model:
         raise BadInput(
-            f"the swapper {name!r} wears pictures, and {run.face!r} is a trained model", hint="swapper=auto wears both"
+            f"the swapper {name!r} wears pictures, and {face!r} is a trained model", hint="swapper=auto wears both"
         )
+    if run.model and name != "one_photo":
+        raise BadInput(
+            f"{face!r} is worn by the swapper {name!r}, which does not take the model {run.model!r}",
+            hint="leave out --model, or take a picture and swapper=auto",
+        )
+    if name == "one_photo":
+        _tell_licence(swapper.model)
     return swapper
+
+
+def _tell_licence(name: str) -> None:
+    """Say what one may do with a one-photo model. Raises BadInput and ModelError for what is none."""
+    if not name:
+        raise BadInput("which one-photo model shall draw the face?", hint="--model NAME, see doppelcam models list")
+    card = open_card(name)
+    if card.facts.get("kind") != "swapper":
+        raise BadInput(
+            f"the model {name!r} draws no face from one photo (its family is {card.family!r})",
+            hint="a trained model is worn with --face",
+        )
+    use = "commercial use allowed" if card.commercial_use else "no commercial use"
+    _log.info("%s: licence %s, %s", card.name, card.licence, use)
 
 
 def source_of(run: Run) -> Any:

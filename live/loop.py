@@ -24,12 +24,13 @@ from typing import Any
 import cv2
 
 from engines.errors import DoppelcamError, SourceLost
+from live.cast import Roles
 from live.frame import Captured, Format, Frame, Persona, SafeFrame
 from live.guard import ENDED, STARTING, Guard
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import EndOfSource, NothingYet, Parts
+from live.parts import EndOfSource, Finder, NothingYet, Parts, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
@@ -72,9 +73,11 @@ class Loop:
         clock: Clock = clock,
         spare: Callable[[], int] | None = None,
         outlets: Outlets | None = None,
+        roles: Roles | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         guard.permit = parts.why_not
+        self.roles = roles or Roles()
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
         self.spans = spans or Spans(on=False)
@@ -93,8 +96,7 @@ class Loop:
         self._owns_outlets = outlets is None
         self._format: Format | None = None
         self._number = 0
-        self._steps = Steps(parts, guard, tracks, self.ledger, self.spans, settings.give_up_after, clock)
-        self._persona: Persona | None = None
+        self._steps = Steps(parts, guard, tracks, self.roles, self.ledger, self.spans, settings.give_up_after, clock)
         self._absent: str | None = None  # why nothing comes right now
         self._waiting: str | None = None  # what the source waits for
         self._delivered_ns = 0
@@ -124,6 +126,22 @@ class Loop:
         """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
         self._stopping.set()
 
+    def wear(
+        self,
+        persona: Callable[[Finder], Persona],
+        swapper: Swapper | None = None,
+        why_not: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
+
+        Until it is done the old face or a cover is shown; if it fails the old face stays, and the ledger tells why.
+        `why_not` says in words why the new one may not be worn any more, if so. BadInput: the swapper is of the kind
+        that lives on another thread.
+        """
+        self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
+        old = self.guard.permit  # whichever of the two is shown meanwhile is allowed
+        self.guard.permit = lambda: old() or why_not()
+
     # ---- starting, watching, finishing
 
     def _stage(
@@ -145,12 +163,10 @@ class Loop:
     def _stages(self) -> list[Stage]:
         sound = self.parts.sound
         found: list[Mailbox[Any]] = [self._entrance, self._found, self._worn]
-        swap = self._stage(
-            "swap", self._open_swapper, self._swap_step, self.parts.swapper.close, self._found, self._swapped
-        )
+        swap = self._stage("swap", self._open_swapper, self._swap_step, self._close_swapper, self._found, self._swapped)
         return [
             self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),
-            self._stage("engine", self._open_engine, self._engine_step, self.parts.finder.close, *found),
+            self._stage("engine", self._open_engine, self._engine_step, self._close_engine, *found),
             *([] if self.parts.swapper.drawn else [swap]),
             self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
             *([] if sound is None else [self._stage("sound", sound.open, self._sound_step, sound.close)]),
@@ -172,8 +188,7 @@ class Loop:
             if self._outlets.stages and not self.lossless:
                 self._deliver(self.guard.stand_in(STARTING))
         wait_opened([*stages, *self._outlets.stages])
-        assert self._format is not None and self._persona is not None, "opened stages have them"
-        self.guard.wear(self._persona)
+        assert self._format is not None, "an opened source has a format"
         self.ledger.marks(
             [type(mark).__name__.lower() for mark in self.parts.marks], self._format.session, self.parts.reason
         )
@@ -257,10 +272,15 @@ class Loop:
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
+        self.roles.open(self.parts.finder)
         self.ledger.engines_of(self.parts.finder)
-        if self._persona is None:  # opened for the first time
-            self._persona = self.parts.persona(self.parts.finder)
-            self._worn.post(self._persona)
+        self.ledger.engines_of(self.roles)
+        if self._steps.worn is None:  # opened for the first time
+            self._worn.post(self.parts.persona(self.parts.finder))
+
+    def _close_engine(self) -> None:
+        self.roles.close()
+        self.parts.finder.close()
 
     def _engine_step(self) -> None:
         frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
@@ -271,7 +291,7 @@ class Loop:
             lost = self._steps.attempt(frame, "the swap failed", self._steps.find)
         self._found.hand(frame)
         if lost is not None:
-            self._find_again(ENGINE_LOST, lost, self.parts.finder.close, self._open_engine)
+            self._find_again(ENGINE_LOST, lost, self._close_engine, self._open_engine)
 
     def _spare_now(self) -> int:
         """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
@@ -283,11 +303,13 @@ class Loop:
     # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
 
     def _open_swapper(self) -> None:
-        persona = self._persona or self._worn.take()
+        persona = self._steps.worn or self._worn.take()
         assert persona is not None, "take without a time limit gives a persona"
-        self.parts.swapper.open()
-        self.parts.swapper.wear(persona)
-        self.ledger.engines_of(self.parts.swapper)
+        self._steps.put_on(self.parts.swapper, persona)
+        self._steps.worn = persona
+
+    def _close_swapper(self) -> None:
+        self.parts.swapper.close()
 
     def _swap_step(self) -> None:
         frame = self._found.take()
@@ -296,7 +318,7 @@ class Loop:
             lost = self._steps.attempt(frame, "the swap failed", self._steps.swap)
         self._swapped.hand(frame)
         if lost is not None:
-            self._find_again(ENGINE_LOST, lost, self.parts.swapper.close, self._open_swapper)
+            self._find_again(ENGINE_LOST, lost, self._close_swapper, self._open_swapper)
 
     # ---- pixels thread
 

@@ -65,15 +65,19 @@ class Finder(Protocol):
 
 class Swapper(Protocol):
     """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
-    finder's nets instead of behind them. `wears_model`: a trained model, else portraits.
+    finder's nets instead of behind them. `wears_model`: a trained model, else portraits. `needs_mesh`:
+    a face without one cannot be drawn over.
 
     A swapper that has optional work may have an attribute `spare`, which the loop sets before each swap: 0 do all;
     from 1 on leave out what only makes it prettier (an enhancer), from 2 on look half as often at what lies in front,
     from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
     """
 
-    drawn: ClassVar[bool]
+    @property
+    def drawn(self) -> bool: ...
+
     wears_model: ClassVar[bool]
+    needs_mesh: ClassVar[bool]
 
     def open(self) -> None: ...
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engines.errors import DoppelcamError, EngineLost, LoopFailed
-from live.frame import Frame
+from live.cast import Roles
+from live.frame import Frame, Persona
 from live.guard import STILL_BARE, Guard, covers_face, glimpse, still_bare
-from live.parts import Parts
+from live.parts import Parts, Swapper
 from live.spans import Spans
 from live.trace import Clock, Ledger
 from live.track import Tracks
+from live.wardrobe import Wardrobe
 
 ENGINE_LOST = "engine lost, looking for it"
 
@@ -23,6 +25,7 @@ class Steps:
         parts: Parts,
         guard: Guard,
         tracks: Tracks,
+        roles: Roles,
         ledger: Ledger,
         spans: Spans,
         give_up_after: int,
@@ -30,22 +33,36 @@ class Steps:
     ) -> None:
         self._parts, self._guard, self._tracks, self._ledger, self._spans = parts, guard, tracks, ledger, spans
         self._give_up_after, self._clock = give_up_after, clock
-        self._failures = 0
+        self._roles, self._failures = roles, 0
         self.gave_up: str | None = None
+        self.wardrobe = Wardrobe(ledger)
+        self.worn: Persona | None = None  # set before the first swap
+        self._marked: Persona | None = None  # whom the marks know
 
     def find(self, frame: Frame) -> None:
+        self.wardrobe.make(self._parts.finder)
         with self._spans("find", frame.number):
             found = self._parts.finder.find(frame.image, self._tracks.faces)
         with self._spans("track", frame.number):
-            frame.faces, frame.lost = self._tracks.update(found, frame.position_s, frame.image)
+            faces, frame.lost = self._tracks.update(found, frame.position_s, frame.image)
+            frame.faces = self._roles.cast(faces, frame.image, frame.position_s)
         frame.trace.stamp("found", self._clock())
 
     def swap(self, frame: Frame) -> None:
-        if hasattr(self._parts.swapper, "spare"):
-            self._parts.swapper.spare = frame.spare
+        parts = self._parts
+        parts.swapper, self.worn = self.wardrobe.change(parts.swapper, self.worn, self.put_on)
+        frame.worn = self.worn
+        if hasattr(parts.swapper, "spare"):
+            parts.swapper.spare = frame.spare
         with self._spans("swap", frame.number):
-            frame.patches = [self._parts.swapper.swap(frame.image, face) for face in frame.faces]
+            frame.patches = [parts.swapper.swap(frame.image, face) for face in frame.faces]
         frame.trace.stamp("swapped", self._clock())
+
+    def put_on(self, swapper: Swapper, persona: Persona) -> None:
+        """Open this swapper and let it wear this persona."""
+        swapper.open()
+        swapper.wear(persona)
+        self._ledger.engines_of(swapper)
 
     def blend(self, frame: Frame) -> None:
         pairs = list(zip(frame.faces, frame.patches, strict=True))
@@ -59,6 +76,9 @@ class Steps:
         frame.trace.stamp("blended", self._clock())
 
     def mark(self, frame: Frame) -> None:
+        if frame.worn is not None and frame.worn is not self._marked:
+            self._guard.wear(frame.worn)
+            self._marked = frame.worn
         with self._spans("mark", frame.number):
             self._guard.mark(frame)
         frame.trace.stamp("marked", self._clock())

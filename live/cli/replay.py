@@ -50,7 +50,10 @@ def replay(
         recorded = Run(**known.settings["run"])
     except (KeyError, TypeError):
         raise BadInput(f"the session {session} is of another version of doppelcam") from None
-    flags = {key: value for key, value in vars(recorded).items() if key not in ("sinks", "tree", "source")}
+    flags = {
+        key: value for key, value in vars(recorded).items() if key not in ("sinks", "tree", "source", "more_faces")
+    }
+    flags["face"] = [recorded.face, *recorded.more_faces]
     flags |= {"source": "sample", "sink": sink or "null", "fast": not live or None, **recorded.tree}
     run = read_run(None, set_ or [], flags | ({"face": face} if face else {}))
     if settings_of(run)["face_sha256"] != known.settings.get("face_sha256") and face is None:

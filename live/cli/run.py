@@ -25,8 +25,14 @@ def run(
         typer.Option(help="camera, camera:1, camera:NAME, browser, sample, a path or a URL (rtsp, http)."),
     ] = None,
     face: Annotated[
-        str | None,
-        typer.Option(help="A picture (group.jpg#2: its second face), one of your faces or models, sample[:name]."),
+        list[str] | None,
+        typer.Option(
+            help="A picture (group.jpg#2: its second face), one of your faces or models, sample[:name]. For several "
+            "people again and again as WHO=FACE: left, right, largest, everyone or a picture of the wearer."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Draw that picture's face by this one-photo model of yours (models list).")
     ] = None,
     sink: Annotated[
         list[str] | None,
@@ -68,8 +74,14 @@ def run(
     from live.outlets import Outlets
     from live.spans import Spans, chrome_trace
 
-    flags: dict[str, Any] = {"source": source, "face": face, "sink": sink or None, "engine": engine}
-    flags["sound"] = sound
+    flags: dict[str, Any] = {
+        "source": source,
+        "face": face or None,
+        "model": model,
+        "sink": sink or None,
+        "engine": engine,
+        "sound": sound,
+    }
     flags["fast"] = fast or None
     if on_no_face is not None:
         flags["guard"] = {"on_no_face": on_no_face}

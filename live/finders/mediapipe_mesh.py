@@ -19,7 +19,7 @@ from live.models import shipped
 from live.settings import setting
 
 _DETECTOR_PX = 128
-_MESH_PX = 192
+MESH_PX = 192
 _EYE_PX = 64
 _EYE_ZOOM = 2.3  # side of the iris net's crop, as a multiple of the distance between the eye's corners
 # Points of the lids between the corners: in the iris net's numbers, in the mesh's for the right and the left eye. The
@@ -83,9 +83,13 @@ class MediapipeMesh:
     _square_turn: int = field(default=0, init=False)
 
     def open(self) -> None:
-        self._detector, self._mesh = self._open("face_detector"), self._open("face_mesh")
+        self._mesh = self._open("face_mesh")
         if self.eyes:
             self._iris = self._open("iris")
+        self._open_detector()
+
+    def _open_detector(self) -> None:
+        self._detector = self._open("face_detector")
 
     def _open(self, model: str) -> Engine:
         return open_engine(shipped(model), self.engine, self.threads, self.fallback)
@@ -104,8 +108,8 @@ class MediapipeMesh:
         for old in previous:
             if old.mesh is None:
                 continue
-            face = self._settle(image, crop_around(old.mesh, _MESH_PX), old.track)
-            if face is not None and not _among(faces, face.points):
+            face = self._settle(image, crop_around(old.mesh, MESH_PX), old.track)
+            if face is not None and not among(faces, face.points):
                 faces.append(face)
         self._since_look += 1
         if len(faces) < max(1, len(previous)) or self._since_look >= self.look_around:
@@ -199,10 +203,10 @@ class MediapipeMesh:
             detections = self._detect(image, x, y, side, side)
         new: list[Face] = []
         for matrix, centre in detections:
-            if _among(known + new, centre[None]):
+            if among(known + new, centre[None]):
                 continue
             face = self._settle(image, matrix, 0)
-            if face is not None and not _among(known + new, face.points):
+            if face is not None and not among(known + new, face.points):
                 new.append(face)
         return new
 
@@ -237,7 +241,7 @@ class MediapipeMesh:
             taken.append((centre, size))
             eyes = raw[4:8].reshape(2, 2)
             level = float(np.arctan2(*(eyes[1] - eyes[0])[::-1]))
-            found.append((square(centre.astype(np.float32), 1.6 * size, level, _MESH_PX), centre))
+            found.append((square(centre.astype(np.float32), 1.6 * size, level, MESH_PX), centre))
         return found
 
     def _settle(self, image: Image, matrix: Floats, track: int) -> Face | None:
@@ -250,7 +254,7 @@ class MediapipeMesh:
             face = self._look(image, matrix, track)
             if face is None or face.mesh is None:
                 return None
-            again = crop_around(face.mesh, _MESH_PX)
+            again = crop_around(face.mesh, MESH_PX)
             if _same_crop(matrix, again):
                 return face
             matrix = again
@@ -259,7 +263,7 @@ class MediapipeMesh:
     def _look(self, image: Image, matrix: Floats, track: int) -> Face | None:
         """The mesh of the face in this crop; None where there is none or it makes no sense."""
         assert self._mesh is not None, "open() comes first"
-        answer = self._mesh.run({"image": cut(image, matrix, _MESH_PX)})
+        answer = self._mesh.run({"image": cut(image, matrix, MESH_PX)})
         presence = float(1 / (1 + np.exp(-np.clip(answer["presence"][0], -50, 50))))
         points = answer["points"]
         if not presence >= self.presence or not np.isfinite(points).all():
@@ -290,9 +294,9 @@ def _small(crop: Image) -> Image:
 def _same_crop(one: Floats, other: Floats) -> bool:
     """Do two crops show the face at about the same place and size?"""
     a, b = cv2.invertAffineTransform(one), cv2.invertAffineTransform(other)
-    middle = np.array([_MESH_PX / 2, _MESH_PX / 2, 1], np.float32)
-    side = float(np.hypot(b[0, 0], b[1, 0])) * _MESH_PX
-    growth = float(np.hypot(a[0, 0], a[1, 0])) * _MESH_PX / side
+    middle = np.array([MESH_PX / 2, MESH_PX / 2, 1], np.float32)
+    side = float(np.hypot(b[0, 0], b[1, 0])) * MESH_PX
+    growth = float(np.hypot(a[0, 0], a[1, 0])) * MESH_PX / side
     return float(np.linalg.norm((a - b) @ middle)) < _OFF * side and 0.8 < growth < 1.25
 
 
@@ -301,7 +305,7 @@ def _area(face: Face) -> float:
     return (x1 - x0) * (y1 - y0)
 
 
-def _among(faces: list[Face], points: Floats) -> bool:
+def among(faces: list[Face], points: Floats) -> bool:
     """Is the middle of `points` inside one of these faces?"""
     x, y = points.mean(0)
     for face in faces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -357,3 +358,61 @@ def test_a_sound_that_cannot_be_opened_is_told_before_anything_is_shown():
     with pytest.raises(NotAvailable, match="no microphone"):
         loop.run()
     assert witness.opened == 0
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+@pytest.mark.parametrize("other", [True, False], ids=["another swapper", "the same swapper"])
+def test_another_face_is_put_on_while_running_without_a_bare_picture(drawn, other, monkeypatch):
+    monkeypatch.setattr(GreenSwapper, "drawn", drawn)
+    first, second, witness = GreenSwapper(), GreenSwapper(), Witness()
+
+    def change(number):
+        if number == 30:
+            loop.wear(lambda finder: named("b"), second if other else None)
+
+    loop = make_loop(
+        NumberedCamera(60, wait=change),
+        swapper=first, sinks={"witness": witness}, persona=lambda finder: named("a"),
+    )  # fmt: skip
+    loop.run()
+    assert (first.worn, second.worn) == ((["a"], ["b"]) if other else (["a", "b"], []))
+    assert witness.states() == ["live"] * 60 and not witness.leaked()
+
+
+def failing(finder):
+    raise BadInput("no face was found in it")
+
+
+class RefusingSwapper(GreenSwapper):
+    def wear(self, persona):
+        if persona.name == "b":
+            raise BadInput("it cannot be worn")
+        super().wear(persona)
+
+
+@pytest.mark.parametrize(
+    ("make", "swapper", "words"),
+    [(failing, None, "no face was found"), (lambda finder: named("b"), RefusingSwapper(), "it cannot be worn")],
+)
+def test_a_face_that_cannot_be_put_on_leaves_the_old_one_on(make, swapper, words):
+    first, witness = RefusingSwapper(), Witness()
+    loop = make_loop(
+        NumberedCamera(60, wait=lambda n: loop.wear(make, swapper) if n == 30 else None),
+        swapper=first, sinks={"witness": witness}, persona=lambda finder: named("a"),
+    )  # fmt: skip
+    loop.run()
+    assert witness.states() == ["live"] * 60 and not witness.leaked()
+    assert loop.parts.swapper is first and set(first.worn) == {"a"}
+    (line,) = loop.ledger.report()["errors"]
+    assert words in line and "the face stays as it is" in line
+
+
+def test_a_drawn_swap_and_a_net_are_not_exchanged_while_running():
+    drawn = GreenSwapper()
+    drawn.drawn = True
+    with pytest.raises(BadInput, match="not exchanged"):
+        make_loop().wear(lambda finder: named("b"), drawn)
+
+
+def named(name):
+    return replace(any_persona(None), name=name)

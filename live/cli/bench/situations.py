@@ -155,6 +155,7 @@ class _Finder:
 class _NetSwapper:
     drawn: ClassVar[bool] = False
     wears_model: ClassVar[bool] = False
+    needs_mesh: ClassVar[bool] = False
 
     cost: Callable[[], float]
     work: Work

@@ -55,6 +55,7 @@ class Mesh:
 
     drawn: ClassVar[bool] = True
     wears_model: ClassVar[bool] = False
+    needs_mesh: ClassVar[bool] = True
 
     shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05)
     light: float = setting(1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05)

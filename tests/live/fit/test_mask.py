@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from live.swappers.trained.mask import face_alpha
+from live.fit.mask import face_alpha
 
 SIZE = 100
 HULL = np.array([(20, 20), (80, 20), (80, 80), (20, 80)], np.float32)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from live.fit.colour import SMALL_PX, colour_map, eased, recoloured
+from live.fit.place import small
 from live.personas import open_persona
-from live.swappers.trained.colour import SMALL_PX, colour_map, eased, recoloured
-from live.swappers.trained.place import small
 
 EVERYWHERE = np.full((SMALL_PX, SMALL_PX), 255, np.uint8)
 SAME = np.eye(3, 4, dtype=np.float32)
