@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.plugins import Plugins
 from live import session, settings
@@ -148,7 +149,8 @@ def parts_of(run: Run) -> Parts:
         if run.sinks.count(spec) > 1:
             raise BadInput(f"the sink {shown(spec)!r} is given twice")
         sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
-    choices = [choose(face) for _, face in _cast_of(run)]
+    faces = [face for _, face in _cast_of(run)]
+    choices = [choose(face) for face in faces]
     for choice in choices:
         _demand_scope(choice, sinks)
     outgoing = any(sink.outgoing for sink in sinks.values())
@@ -159,7 +161,7 @@ def parts_of(run: Run) -> Parts:
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
-        swapper=Cast([_swapper(run, choice) for choice in choices]),
+        swapper=Cast([_swapper(run, face, choice.model) for face, choice in zip(faces, choices, strict=True)]),
         blender=_part(run, "blenders", run.blender),
         marks=marks_of(run, marks),
         sinks=sinks,
@@ -320,9 +322,8 @@ def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None)
     return settings.make(part, values, f"{section}.{name}")
 
 
-def _swapper(run: Run, choice: Choice) -> Any:
+def _swapper(run: Run, face: str, model: ModelCard | None) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
-    face, model = choice.name, choice.model
     auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
     name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)

@@ -144,7 +144,7 @@ class _Finder:
 
     def find(self, image: Image, previous: list[Face]) -> list[Face]:  # noqa: ARG002
         self.work(self.cost())
-        low, high = _FACE.start, _FACE.stop
+        low, high = _FACE.start, _FACE.stop - 1
         points = np.array([[low, low], [high, low], [(low + high) / 2] * 2, [low, high], [high, high]], np.float32)
         return [Face(points, None, 1.0, track=1)]
 

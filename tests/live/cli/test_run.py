@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from engines.errors import LoopFailed
+from live import session
 from live.cli.run import run
 from live.personas import SAMPLE_PORTRAITS
 from tests.doubles import ColourFinder, NumberedCamera, StayingWitness, make_loop
@@ -171,12 +172,13 @@ def test_after_a_failure_a_camera_keeps_its_cover_until_ctrl_c(monkeypatch, caps
     device = StayingWitness()
     monkeypatch.setattr("live.outlets._REPEAT_S", 0.01)
     monkeypatch.setattr("live.app.read_run", lambda *_: None)
-    monkeypatch.setattr(
-        "live.app.build",
-        lambda _, outlets: make_loop(
-            NumberedCamera(1000), finder=ColourFinder(broken), sinks={"device": device}, outlets=outlets
-        ),
-    )
+
+    def build(_, outlets, spans):
+        loop = make_loop(NumberedCamera(1000), finder=ColourFinder(broken), sinks={"device": device}, outlets=outlets)
+        loop.parts.session = session.begin("nobody", "synthetic")
+        return loop
+
+    monkeypatch.setattr("live.app.build", build)
 
     def interrupt():
         while len(device.seen) < 30:  # ten from the loop, the others while it holds on
