@@ -18,7 +18,7 @@ clock: Clock = time.perf_counter_ns
 # The stations of a frame, in order; the time of a step is the time since the station before.
 STATIONS = ("captured", "taken", "found", "swapped", "blended", "marked", "shown")
 STEPS = {"taken": "wait", "found": "find", "swapped": "swap", "blended": "blend", "marked": "mark", "shown": "show"}
-_DELAY_FOLLOWS = 1 / 60
+_DELAY_FRAMES = 60
 
 
 class Histogram:
@@ -171,8 +171,10 @@ class Ledger:
             self._ages[sink].add(age_ms)
             self._age.add(age_ms)
             if sink in self._delays:
-                before = self._delays[sink] or age_ms
-                self._delays[sink] = before + (min(age_ms, 2000.0) - before) * _DELAY_FOLLOWS
+                shown = min(self._ages[sink].count, _DELAY_FRAMES)
+                step = (age_ms - self._delays[sink]) / shown
+                # Once it is known, a late frame now and then shifts the sound by no more than this.
+                self._delays[sink] += step if shown < _DELAY_FRAMES else min(max(step, -0.5), 0.5)
             self._late += age_ms > 2 * self.period_ms
             self._recent.append((now, age_ms))
             if len(self._recent) > 240:
