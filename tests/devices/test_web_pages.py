@@ -81,12 +81,18 @@ def page(browser):
 
 
 def grab(page):
-    """What the page's picture shows, as BGR; None where there is none."""
+    """What the page's picture shows, as BGR; None where there is none (yet, or the page has just lost it)."""
     return decoded(page.evaluate(GRAB))
 
 
 def decoded(data):
     return None if data is None else cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+
+
+def code(page):
+    """The number in the page's picture; 0 where there is none."""
+    image = grab(page)
+    return (image is not None and read(image)) or 0
 
 
 def until(condition, seconds=60):
@@ -129,7 +135,7 @@ def test_a_watching_page_is_all_picture_and_comes_back_after_a_restart(page, sin
             image = until(lambda: grab(watching))
             assert image.shape == (HEIGHT, WIDTH, 3)
             assert np.abs(image[50:].mean((0, 1)) - (200, 120, 40)).max() < 10
-            until(lambda: (read(grab(watching)) or 0) > newest[0] - 15)
+            until(lambda: code(watching) > newest[0] - 15)
             assert watching.evaluate("[scrollX, document.body.scrollHeight - innerHeight]") == [0, 0]
             assert watching.locator("#picture").bounding_box() == {"x": 0, "y": 0, "width": 1280, "height": 800}
             assert not watching.locator("#note").is_visible()
@@ -138,7 +144,7 @@ def test_a_watching_page_is_all_picture_and_comes_back_after_a_restart(page, sin
         assert not watching.locator("#picture").is_visible()  # no picture stands there as if it were alive
         sink.open(Format(WIDTH, HEIGHT, 30.0))
         with feeding(sink, safe_frame) as newest:
-            until(lambda: watching.locator("#picture").is_visible() and (read(grab(watching)) or 0) > newest[0] - 15)
+            until(lambda: watching.locator("#picture").is_visible() and code(watching) > newest[0] - 15)
     finally:
         sink.close()
 

@@ -6,6 +6,7 @@ constant: made for loopback and a local network, not for the internet.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from live.sinks.webrtc.watcher import Watcher
 from live.trace import clock
 
 _MOST_WATCHERS = 8
+_KEYS_AFTER_S = (0.0, 1.0, 4.0)
 
 
 @dataclass
@@ -105,6 +107,13 @@ class Webrtc:
         self._watchers[name] = sender.track
         # The browser's call for a key picture (at the start, after a loss); aiortc would tell only its own encoder.
         sender._send_keyframe = self._ask_for_key
+
+        @peer.on("connectionstatechange")
+        def changed() -> None:
+            # The other side may be ready a little later than ours, and not every program calls for a key picture.
+            if peer.connectionState == "connected":
+                for delay_s in _KEYS_AFTER_S:
+                    asyncio.get_running_loop().call_later(delay_s, self._ask_for_key)
 
     def _left(self, name: str) -> None:
         self._watchers.pop(name).stop()
