@@ -41,7 +41,9 @@ class Recording:
     )
 
     sign: bool = setting(True, "sign the finished mp4 (Content Credentials), where c2pa-python is installed")
-    certificate: str = setting("", "your certificate chain (PEM) to sign with; empty: a self-made one, which is untrusted")
+    certificate: str = setting(
+        "", "your certificate chain (PEM) to sign with; empty: a self-made one, which is untrusted"
+    )
     key: str = setting("", "its key (PEM, without a passphrase)")
 
     _signer: credentials.Signer | None = field(default=None, init=False, repr=False)
@@ -64,7 +66,8 @@ class Recording:
         self._size = (format.width // 2 * 2, format.height // 2 * 2)  # 4:2:0 has no odd sizes
         try:
             self._partial().touch()  # PyAV creates the file only with the first packet: too late for a clear error
-            self._container = av.open(str(self._partial()), "w", format="mp4", options={"movflags": "+faststart+use_metadata_tags"})
+            options = {"movflags": "+faststart+use_metadata_tags"}
+            self._container = av.open(str(self._partial()), "w", format="mp4", options=options)
             self._container.metadata[credentials.AIGC] = credentials.aigc_label(format.session)
             stream = self._container.add_stream("libx264", rate=Fraction(format.fps).limit_denominator(1001))
             stream.width, stream.height = self._size

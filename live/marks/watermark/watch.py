@@ -8,8 +8,8 @@ import numpy as np
 
 from live.frame import Floats, Image
 from live.marks.watermark.detector import FOUND, FOUND_BY_SEARCH, Detector, Hit, Place, Sum, read
-from live.marks.watermark.payload import Payload
 from live.marks.watermark.pattern import HEIGHT, WIDTH
+from live.marks.watermark.payload import Payload
 
 WINDOW_S = 2.0  # pictures added up for one answer
 _BLOCK = 5  # windows added up for a search, which takes a second of computing
