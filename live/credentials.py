@@ -1,6 +1,7 @@
 """What a recording says of itself in its file: signed Content Credentials (C2PA) and the label that China asks for.
 
-Both are gone when somebody converts the file; the watermark in the picture is not. Signing needs the extra `credentials`.
+Both are gone when somebody converts the file; the watermark in the picture stays. Signing needs the extra
+`credentials`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import av
 import platformdirs
 
 from engines.errors import BadInput, NotAvailable
+from engines.plugins import import_failure
 
 AIGC = "AIGC"
 """The key of GB 45438-2025's implicit label in a file's metadata; in mp4 it needs the muxer's `use_metadata_tags`."""
@@ -64,11 +66,10 @@ def available() -> None:
     """Raises NotAvailable when nothing can be signed here."""
     try:
         import c2pa  # noqa: F401
-    except (ImportError, OSError) as error:
-        raise NotAvailable(
-            f"recordings are not signed: {'the package c2pa-python is not installed' if isinstance(error, ImportError) else error}",
-            hint='pip install "doppelcam[credentials]"',
-        ) from None
+    except ImportError as error:
+        raise import_failure("signing recordings", error) from None
+    except OSError as error:  # its library does not fit this machine
+        raise NotAvailable(f"signing recordings is not available: {error}") from None
 
 
 class Signer:
@@ -89,7 +90,7 @@ class Signer:
         except (c2pa.C2paError, ValueError, TypeError) as error:
             raise BadInput(
                 f"recordings cannot be signed with {self._where}: {error}",
-                hint="expected a PEM chain, the signer's first, and its PEM key without a passphrase (ES256 or ED25519)",
+                hint="expected a PEM chain, the signer's first, and its key (ES256, ED25519) without a passphrase",
             ) from None
 
     def sign(self, path: Path, title: str, session: int) -> None:
@@ -136,7 +137,8 @@ def read(path: Path) -> Credentials | None:
         return None
     active = store["manifests"][store["active_manifest"]]
     found = {str(a.get("label")): a.get("data", {}) for a in active.get("assertions", [])}
-    actions = next((data.get("actions", []) for label, data in found.items() if label.startswith("c2pa.actions")), [])
+    acted = [data for label, data in found.items() if label.startswith("c2pa.actions")]
+    actions: list[dict[str, Any]] = acted[0].get("actions", []) if acted else []
     signature = active.get("signature_info", {})
     makers = active.get("claim_generator_info") or [{}]
     return Credentials(
@@ -196,6 +198,7 @@ def _make_chain() -> tuple[str, str]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     def name(common: str) -> x509.Name:
         return x509.Name([
@@ -224,7 +227,7 @@ def _make_chain() -> tuple[str, str]:
         )
         if not ca:
             builder = builder.add_extension(
-                x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
             )
         return builder.sign(root_key, hashes.SHA256())
 

@@ -46,7 +46,8 @@ def _tell(found: dict[str, Any]) -> None:
     lines = [f"{escape(found['looked_at'])} {answer}"]
     for stretch in mark["stretches"]:
         limit = mark["threshold" if stretch["whole_picture"] else "threshold_of_a_part"]
-        line = f"{_clock(stretch['from_s'])} to {_clock(stretch['to_s'])}: score {stretch['score']:.1f} (found from {limit:g})"
+        line = f"{_clock(stretch['from_s'])} to {_clock(stretch['to_s'])}: "
+        line += f"score {stretch['score']:.1f} (found from {limit:g})"
         if not stretch["whole_picture"]:
             line += ", in a part of the picture or a mirrored one"
         if "session" in stretch:

@@ -15,7 +15,7 @@ from live.frame import Format, Image, Persona
 from live.marks.watermark.pattern import full_field
 from live.marks.watermark.payload import Payload, hour_of
 
-_AMPLITUDE = 1.0  # grey levels, root mean square, before the picture's own activity scales it
+_AMPLITUDE = 1.15  # grey levels, root mean square, before the picture's own activity scales it
 _BLOCK = 16  # pixels a side over which activity is measured
 _STEP = 4  # pixels over which texture is fine: a square of the pattern is 8 pixels wide in a picture of 720 rows
 _BANDS = 12  # the strength of one band is measured anew in each frame
@@ -88,7 +88,7 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
     """Fill `lighter` and `darker`, u8 [h, w], with the pattern times the strength that the picture allows.
 
     image u8 [h, w, 3]; pattern i16 [h, w] in 1/256 grey levels; dither i32 [16, w or more]. A block's strength,
-    0.36 to 1.8, grows with its fine texture, which hides the pattern (soft edges do not), and with its light (Weber).
+    0.36 to 1.6, grows with its fine texture, which hides the pattern (soft edges do not), and with its light (Weber).
     """
     height, width = pattern.shape
     factors = np.empty(width, np.int32)
@@ -105,7 +105,7 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
                     count += 1
                     light += v
                     busy += abs(4 * v - around)
-            gain = min((0.65 + busy / count / 40) * min(0.55 + light / count / 160, 1.1), 1.8)
+            gain = min((0.65 + busy / count / 40) * min(0.55 + light / count / 160, 1.1), 1.6)
             factors[x0:x1] = np.int32(256 * gain)
         for y in range(y0, y1):
             for x in range(width):

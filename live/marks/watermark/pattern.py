@@ -1,8 +1,8 @@
 """The watermark's pattern: which squares of the picture become a little lighter, and which a little darker.
 
 A spread-spectrum mark as in broadcast monitoring (Cox et al. 1997; Kalker et al. 1999, "A video watermarking system
-for broadcast monitoring"): the picture is divided into 160 x 90 squares, however large it is. Half of the energy is a
-fixed field that tells a detector that the mark is there, and where; the other half carries the payload: every square
+for broadcast monitoring"): the picture is divided into 160 x 90 squares, however large it is. Some of the energy is
+a fixed field that tells a detector that the mark is there, and where; the rest carries the payload: every square
 belongs to one of its bytes, and a byte's value says which of 256 patterns its squares show. Everything follows from a
 key that is public, so that anybody can look for the mark.
 """
@@ -23,6 +23,8 @@ WIDTH, HEIGHT = 640, 360
 """The grid on which patterns are made and looked for, whatever the size of the picture."""
 CELL = 4  # its pixels to a square: smaller is lost in a strong compression, larger is seen
 COLUMNS, ROWS = WIDTH // CELL, HEIGHT // CELL
+
+_SYNC_SHARE = 0.4  # of the energy: the mark is still found where its payload cannot be read any more
 
 PUBLIC_KEY = b"doppelcam public mark 1"
 
@@ -50,7 +52,7 @@ def _smooth(squares: npt.NDArray[np.int8]) -> Floats:
 
 @cache
 def sync_field(key: bytes = PUBLIC_KEY) -> Floats:
-    """The half that says that the mark is there: f32 [HEIGHT, WIDTH], mean 0, deviation 1."""
+    """The part that says that the mark is there: f32 [HEIGHT, WIDTH], mean 0, deviation 1."""
     return _smooth(_signs(key, "sync", ROWS * COLUMNS).reshape(ROWS, COLUMNS))
 
 
@@ -72,5 +74,5 @@ def full_field(payload: bytes, key: bytes = PUBLIC_KEY) -> Floats:
     squares = np.empty(ROWS * COLUMNS, np.int8)
     for own, choice, value in zip(owners(key), words(key), payload, strict=True):
         squares[own] = choice[value]
-    field = sync_field(key) + _smooth(squares.reshape(ROWS, COLUMNS))
+    field = np.sqrt(_SYNC_SHARE) * sync_field(key) + np.sqrt(1 - _SYNC_SHARE) * _smooth(squares.reshape(ROWS, COLUMNS))
     return np.asarray(field / field.std(), np.float32)
