@@ -53,8 +53,8 @@ class Run:
     source: str = setting("camera", "camera[:N|:PATH|:NAME|:ID], browser[:PORT], sample, a video's path, or a URL")
     face: str = setting(
         "",
-        "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]; for "
-        "several people a list of WHO=FACE, where WHO is left, right, largest, everyone or a picture of the wearer",
+        "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]; "
+        "for several people a list of WHO=FACE, where WHO is left, right, largest, everyone or a picture of the wearer",
     )
     finder: str = setting("mediapipe_mesh", "what finds faces")
     model: str = setting(

@@ -161,7 +161,9 @@ def test_live_it_comes_in_its_own_time(tmp_path, monkeypatch):
     _, session = record(tmp_path / "s", NumberedCamera(5))
     now = [0]
     monkeypatch.setattr("live.session_file.clock", lambda: now[0])
-    monkeypatch.setattr("live.session_file.time.sleep", lambda seconds: now.__setitem__(0, now[0] + round(seconds * 1e9)))
+    monkeypatch.setattr(
+        "live.session_file.time.sleep", lambda seconds: now.__setitem__(0, now[0] + round(seconds * 1e9))
+    )
     recorded = [picture.captured_ns for picture in pictures(Replayed(session))]
     paced = [picture.captured_ns for picture in pictures(Replayed(session, paced=True))]
     assert [t - recorded[0] for t in recorded] == [t - paced[0] for t in paced]
