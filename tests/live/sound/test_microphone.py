@@ -94,37 +94,50 @@ def hear(name, seconds):
     return late
 
 
-def test_the_virtual_microphone_gives_the_sound_late(pipewire, clicks):
-    with Running(Microphone(), 200.0):
-        late = hear("doppelcam.microphone", 4.5)
-    assert np.median(late) == pytest.approx(200, abs=20)
+def test_the_sound_is_heard_at_the_virtual_microphone(pipewire, clicks):
+    with Running(Microphone()):
+        assert hear("doppelcam.microphone", 2.5)
 
 
-def test_extra_delay_is_added(pipewire, clicks):
-    with Running(Microphone(extra_ms=150), 100.0):
-        assert np.median(hear("doppelcam.microphone", 3.5)) == pytest.approx(250, abs=20)
+# On a machine with more to do than it has cores for, the other programs' own delays are what is measured.
+TRIES = 3
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("extra_ms", [0, 150])
+def test_the_virtual_microphone_gives_the_sound_late(pipewire, clicks, extra_ms):
+    with Running(Microphone(extra_ms=extra_ms), 200.0):
+        late = [np.median(hear("doppelcam.microphone", 5.5)[1:]) for _ in range(TRIES)]
+    assert min(abs(ms - 200 - extra_ms) for ms in late) < 20, late
+
+
+@pytest.mark.long
 def test_a_recording_has_the_sound_in_step_without_delay(pipewire, clicks, safe_frame, tmp_path):
-    """The picture turns white at a whole second; it is written 150 ms late, as after a slow swap."""
-    path = tmp_path / "out.mp4"
-    part, sink = Microphone(virtual=""), Recording(str(path), preset="ultrafast")
-    with Running(part):
-        sink.open(Format(64, 48, 25.0, part.track))
-        time.sleep(0.3)
-        first = clock()
-        for n in range(100):
-            captured = first + n * S // 25
-            time.sleep(max(0, (captured + 150_000_000 - clock()) / 1e9))
-            image = np.full((48, 64, 3), 255 if captured % S < S // 2 else 0, np.uint8)
-            frame = safe_frame(image, n / 25)
-            frame.trace.stamps["captured"] = captured
-            sink.write(frame)
-        sink.close()
+    with Running(Microphone(virtual="")) as running:
+        offsets = [recorded_offset(running.part, safe_frame, tmp_path / f"{k}.mp4") for k in range(TRIES)]
+    # The picture turns white within one picture, 40 ms, after the whole second.
+    assert any(-0.06 < offset < 0.02 for offset in offsets), offsets
+
+
+def recorded_offset(part, safe_frame, path):
+    """Sound minus picture in s; the picture turns white at a whole second, and is written 150 ms late, as after a slow
+    swap.
+    """
+    sink = Recording(str(path), preset="ultrafast")
+    sink.open(Format(64, 48, 25.0, part.track))
+    time.sleep(0.3)
+    first = clock()
+    for n in range(100):
+        captured = first + n * S // 25
+        time.sleep(max(0, (captured + 150_000_000 - clock()) / 1e9))
+        image = np.full((48, 64, 3), 255 if captured % S < S // 2 else 0, np.uint8)
+        frame = safe_frame(image, n / 25)
+        frame.trace.stamps["captured"] = captured
+        sink.write(frame)
+    sink.close()
     pictures, times = read_clip(path)
     flash = next(t for p, q, t in zip(pictures, pictures[1:], times[1:], strict=False) if p.mean() < 99 < q.mean())
-    offset = (loud_at(path) - flash + 0.5) % 1 - 0.5  # it is within one picture, 40 ms, after the whole second
-    assert -0.04 - 0.02 < offset < 0.02
+    return (loud_at(path) - flash + 0.5) % 1 - 0.5
 
 
 def test_a_pipewire_that_dies_is_told_and_all_can_be_opened_again(pipewire, clicks):
@@ -214,10 +227,6 @@ class TimedCamera(NumberedCamera):
     def open(self):
         self.began = time.monotonic()
         return super().open()
-
-
-# On a machine with more to do than it has cores for, the other program's own delays are what is measured.
-TRIES = 3
 
 
 @pytest.mark.long
