@@ -26,7 +26,7 @@ from live.sources.video_file import VideoFile
 from tests.browsers import Firefox, chromium, write_y4m
 from tests.time_code import READ_IN_PAGE, burn, read
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.outside]
 
 WIDTH, HEIGHT, FIRST, COUNT = 640, 360, 1000, 90
 
