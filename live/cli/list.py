@@ -24,8 +24,8 @@ def list_parts(
         _cameras()
         return
     from engines.door import RUNTIMES
-    from live.app import KINDS, SECTIONS, SHORT
     from live.personas import sample_names
+    from live.run import KINDS, SECTIONS, SHORT
 
     table = Table("kind", "name", "state", box=None, pad_edge=False, header_style="bold")
     classes: dict[str, type] = dict(SECTIONS)

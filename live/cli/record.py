@@ -13,7 +13,7 @@ from live.cli.run import run_to_its_end
 from live.cli.screen import err, sum_up
 
 if TYPE_CHECKING:
-    from live.app import Run
+    from live.run import Run
 
 
 def record(
@@ -41,8 +41,9 @@ def record(
     if target.exists():
         raise BadInput(f"there is a session {session} already", hint="give another name, or delete it")
 
-    from live.app import kind_of, loop_of, parts_of, read_run
+    from live.app import kind_of, loop_of, parts_of
     from live.outlets import Outlets
+    from live.run import read_run
     from live.sealed import SealedWriter
     from live.session_file import Digests, Notes, Recorder, end
 

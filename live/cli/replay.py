@@ -40,8 +40,9 @@ def replay(
 
     from dataclasses import replace
 
-    from live.app import Run, loop_of, marks_of, parts_of, read_run
+    from live.app import loop_of, marks_of, parts_of
     from live.outlets import Outlets
+    from live.run import Run, read_run
     from live.session_file import Digests, Notes, Replayed, read_session
 
     with err.status("checking the session ..."):

@@ -70,8 +70,9 @@ def run(
 
     For example: [bold]doppelcam run --source sample --face sample --sink swapped.mp4[/]
     """
-    from live.app import build, read_run
+    from live.app import build
     from live.outlets import Outlets
+    from live.run import read_run
     from live.spans import Spans, chrome_trace
 
     flags: dict[str, Any] = {

@@ -10,9 +10,9 @@ import platformdirs
 
 from engines.errors import DoppelcamError
 from engines.store import Store, check_room, user_store
-from live.app import KINDS
 from live.doctor.finding import Finding, fault, in_short, note, ok
 from live.models import shipped_names
+from live.run import KINDS
 
 _SHIPPED = Path(__file__).parents[1] / "models"
 # They have checks of their own.

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 
 from live import frame as values
-from live.app import build, read_run
+from live.app import build
 from live.frame import Format, SafeFrame
+from live.run import read_run
 from live.sinks.mjpeg import Mjpeg
 from live.sources.sample import CLIP
 from live.sources.video_file import VideoFile

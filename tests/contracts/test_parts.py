@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from engines.errors import DoppelcamError
-from live.app import KINDS
 from live.finders.mediapipe_mesh import MediapipeMesh
 from live.frame import Format, Persona
 from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, NothingYet
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.pictures import read_picture
+from live.run import KINDS
 from live.settings import argument_of, make, settings_of
 from tests import one_photo_nets
 from tests.one_photo_nets import make_model

@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from live.app import build, read_run
+from live.app import build
 from live.frame import Format
 from live.local_server.keys import addresses
 from live.parts import NothingYet
+from live.run import read_run
 from live.sinks.mjpeg import Mjpeg
 from live.sinks.webrtc import Webrtc
 from live.sources.browser import Browser

@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from engines.errors import BadInput, DoppelcamError
-from live.app import Run, build, read_run
+from live.app import build
 from live.loop import Loop
+from live.run import Run, read_run
 from live.sinks.null import Null
 from live.sinks.recording import Recording
 from live.sinks.stream import Stream

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import BadInput
-from live.app import read_run
+from live.run import read_run
 from live.settings import argument_of, assignments, make, merge, read_toml, setting, settings_of
 
 

@@ -41,9 +41,9 @@ def look(
     if not stretch[0] < stretch[1]:
         raise BadInput(f"nothing lies between --from {start:g} and --to {end:g}", hint="--from comes before --to")
 
-    from live.app import read_run
     from live.cli.bench.passes import scout, swap
     from live.cli.bench.sheet import draw_sheet
+    from live.run import read_run
 
     run = read_run(
         profile, set_ or [], {"source": clip, "face": portrait, "model": model, "sink": "null", "fast": True}

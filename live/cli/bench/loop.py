@@ -16,9 +16,9 @@ from live.cli.output import check_target, write_whole
 from live.cli.screen import err, out
 
 if TYPE_CHECKING:
-    from live.app import Run
     from live.cli.bench.gauge import Gauge
     from live.cli.bench.serial import Cost
+    from live.run import Run
     from live.spans import Spans
 
 _PERCENTS = (50, 95, 99)
@@ -49,9 +49,9 @@ def loop(
         if path is not None:
             check_target(path, what)
 
-    from live.app import read_run
     from live.cli.bench.gauge import yardstick_ms
     from live.cli.bench.plots import page
+    from live.run import read_run
     from live.spans import Spans, chrome_trace
 
     flags: dict[str, Any] = {"source": clip, "face": face, "sink": sink or "null", "engine": engine}
@@ -76,7 +76,7 @@ def loop(
 
 def _play_over_and_over(run: Run) -> None:
     """Set the source to begin again at its end. Raises BadInput where it has none."""
-    from live.app import KINDS
+    from live.run import KINDS
 
     name = run.source.partition(":")[0]
     name = name if name in KINDS["sources"].names() else "video_file"

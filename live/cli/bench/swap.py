@@ -36,8 +36,9 @@ def swap(
     """
     import cv2
 
-    from live.app import parts_of, read_run
+    from live.app import parts_of
     from live.personas import open_persona
+    from live.run import read_run
 
     flags: dict[str, Any] = {"face": face, "model": model, "engine": engine, "sink": "null", "source": "sample"}
     parts = parts_of(read_run(None, set_ or [], flags))

@@ -171,7 +171,7 @@ def test_after_a_failure_a_camera_keeps_its_cover_until_ctrl_c(monkeypatch, caps
 
     device = StayingWitness()
     monkeypatch.setattr("live.outlets._REPEAT_S", 0.01)
-    monkeypatch.setattr("live.app.read_run", lambda *_: None)
+    monkeypatch.setattr("live.run.read_run", lambda *_: None)
 
     def build(_, outlets, spans):
         loop = make_loop(NumberedCamera(1000), finder=ColourFinder(broken), sinks={"device": device}, outlets=outlets)

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from engines.errors import BadInput, NotAvailable, SinkLost
-from live.app import parts_of, read_run
+from live.app import parts_of
 from live.frame import Captured, Format
+from live.run import read_run
 from live.sinks.stream import Stream
 from live.sound.of_file import FileTrack
 from live.trace import clock

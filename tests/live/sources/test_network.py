@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from engines.errors import BadInput, SourceLost
-from live.app import Run, parts_of
+from live.app import parts_of
 from live.parts import EndOfSource
 from live.reopen import reopen
+from live.run import Run
 from live.sources import _pace, network
 from live.sources.network import Network
 from tests.clips import grey, numbered, write_clip
