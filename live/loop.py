@@ -18,25 +18,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 
 from engines.errors import DoppelcamError, SourceLost
 from live.cast import Roles
-from live.frame import Captured, Format, Frame, Persona, SafeFrame
+from live.frame import Frame, Persona, SafeFrame
 from live.guard import ENDED, STARTING, Guard
+from live.intake import Intake
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import EndOfSource, Finder, NothingYet, Parts, Swapper
+from live.parts import Finder, Parts, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
 from live.stage import Stage, errors_of, wait_opened
 from live.steps import ENGINE_LOST, Steps
-from live.trace import Clock, Ledger, Trace, clock
+from live.trace import Clock, Ledger, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
@@ -94,11 +95,9 @@ class Loop:
         self._stopping = threading.Event()
         self._outlets = outlets or Outlets()
         self._owns_outlets = outlets is None
-        self._format: Format | None = None
-        self._number = 0
+        self._intake = Intake(parts, self.ledger, self.spans)
         self._steps = Steps(parts, guard, tracks, self.roles, self.ledger, self.spans, settings.give_up_after, clock)
         self._absent: str | None = None  # why nothing comes right now
-        self._waiting: str | None = None  # what the source waits for
         self._delivered_ns = 0
         self._position_s: float | None = None
 
@@ -165,7 +164,7 @@ class Loop:
         found: list[Mailbox[Any]] = [self._entrance, self._found, self._worn]
         swap = self._stage("swap", self._open_swapper, self._swap_step, self._close_swapper, self._found, self._swapped)
         return [
-            self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance),
+            self._stage("camera", self._intake.open, self._camera_step, self.parts.source.close, self._entrance),
             self._stage("engine", self._open_engine, self._engine_step, self._close_engine, *found),
             *([] if self.parts.swapper.drawn else [swap]),
             self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
@@ -180,19 +179,18 @@ class Loop:
         self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless)
         camera = stages[0]
         camera.opened.wait()
-        if camera.error is None:
-            assert self._format is not None, "an opened source has a format"
-            self.guard.open(self._format, self.ledger, self.parts.marks)
-            self.ledger.period_ms = 1000 / self._format.fps
-            self._outlets.start(self._format, staying=True)
+        format = self._intake.format
+        if format is not None:
+            self.guard.open(format, self.ledger, self.parts.marks)
+            self.ledger.period_ms = 1000 / format.fps
+            self._outlets.start(format, staying=True)
             if self._outlets.stages and not self.lossless:
                 self._deliver(self.guard.stand_in(STARTING))
         wait_opened([*stages, *self._outlets.stages])
-        assert self._format is not None, "an opened source has a format"
-        self.ledger.marks(
-            [type(mark).__name__.lower() for mark in self.parts.marks], self._format.session, self.parts.reason
-        )
-        self._outlets.start(self._format, staying=False)
+        assert format is not None, "an opened source has a format"
+        marks = [type(mark).__name__.lower() for mark in self.parts.marks]
+        self.ledger.marks(marks, format.session, self.parts.reason)
+        self._outlets.start(format, staying=False)
         wait_opened(self._outlets.stages)
 
     def _watch(self, stages: list[Stage], seconds: float | None, status: Callable[[], None] | None) -> None:
@@ -211,7 +209,9 @@ class Loop:
             silent_ms = (now - self._delivered_ns) / 1e6
             if not self.lossless and silent_ms > self.settings.stall_ms:
                 position = None if self._position_s is None else self._position_s + silent_ms / 1000
-                self._deliver(self.guard.stand_in(self._absent or self._waiting or _WAITING, position), stamp=False)
+                self._deliver(
+                    self.guard.stand_in(self._absent or self._intake.waiting or _WAITING, position), stamp=False
+                )
             if status is not None:
                 status()
 
@@ -221,7 +221,7 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
-        covered = self._format is not None and self._outlets.stay
+        covered = self._intake.format is not None and self._outlets.stay
         self._outlets.end(self.guard.stand_in(self._steps.gave_up or ENDED) if covered else None)
         if self._owns_outlets:
             self._outlets.close()
@@ -229,44 +229,22 @@ class Loop:
 
     # ---- camera thread
 
-    def _open_source(self) -> None:
-        held, sound = self.parts.session, self.parts.sound
-        format = replace(self.parts.source.open(), session=0 if held is None else held.number)
-        self._format = format if sound is None else replace(format, sound=sound.track)
-
     def _camera_step(self) -> None:
         if self._stopping.is_set():
             raise Closed
         try:
-            with self.spans("read", self._number + 1):
-                captured = self.parts.source.read()
-        except EndOfSource:
-            raise Closed from None
-        except NothingYet as wait:
-            self._waiting = str(wait)
-            return
+            frame = self._intake.read()
         except SourceLost as error:
-            self.ledger.count("source_lost")
             self._find_again(_CAMERA_LOST, error, self.parts.source.close, self.parts.source.open)
             return
-        self._waiting = None
-        self.ledger.count("captured")
-        frame = self._admit(captured)
+        if frame is None:
+            return
         if self.lossless:
             self._entrance.hand(frame)
         else:
             self._pace.arrived(self._clock())
             if self._entrance.post(frame):
                 self.ledger.count("dropped_entrance")
-
-    def _admit(self, captured: Captured) -> Frame:
-        """Number and size the picture: the sinks were opened for one size, whatever the camera does later."""
-        assert self._format is not None, "an opened source has a format"
-        image = captured.image
-        if image.shape[:2] != (self._format.height, self._format.width):
-            image = cv2.resize(image, (self._format.width, self._format.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        self._number += 1
-        return Frame(self._number, image, captured.position_s, Trace(captured.captured_ns, self._number))
 
     # ---- engine thread
 
