@@ -193,7 +193,7 @@ def test_no_raw_frame_in_3000(drawn):
     check(1500, seed=1)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_no_raw_frame_in_100000(drawn):
     for seed in range(5):

@@ -31,7 +31,7 @@ def size_of(thing):
     return own + sum(map(size_of, inside))
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_ledger_of_eight_hours_takes_as_much_memory_as_that_of_one():
     now = [0]
@@ -59,7 +59,7 @@ def test_the_ledger_of_eight_hours_takes_as_much_memory_as_that_of_one():
     assert {report["age_ms"]["p99"] for report in reports} == {reports[0]["age_ms"]["p99"]}
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_loop_neither_grows_nor_drifts(monkeypatch):
     """Twenty minutes of the real loop that cannot keep up, on a clock of its own."""

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from live.cover import draw_cover
-from live.personas import SAMPLE_PORTRAITS, read_picture
+from live.personas import SAMPLE_PORTRAITS
+from live.pictures import read_picture
 from tests.clips import write_clip
 from tests.live.cli.test_run import doppelcam
 from tests.one_photo_nets import CONVERTERS, RECOGNISER, SWAPPERS, converter, recogniser, swapper

@@ -11,7 +11,8 @@ from live.finders import insightface_pack, yunet
 from live.finders.insightface_pack import InsightfacePack
 from live.finders.yunet import Yunet
 from live.parts import FINDERS
-from live.personas import SAMPLE_PORTRAITS, read_picture
+from live.personas import SAMPLE_PORTRAITS
+from live.pictures import read_picture
 from live.track import Tracks
 from tests.one_photo_nets import detector, make_model
 

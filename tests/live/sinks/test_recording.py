@@ -318,7 +318,7 @@ def test_a_folder_that_vanishes_is_told(tmp_path, safe_frame):
     sink.close()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_an_hour_stays_flat_in_memory(tmp_path, safe_frame):
     sink = Recording(str(tmp_path / "out.mkv"), preset="ultrafast", quality=51)
     sink.open(Format(64, 48, 25.0))
