@@ -1,6 +1,6 @@
 """Spoilt input to every parser of doppelcam's own: one clear line, or a value; no crash, no hang, no other exception.
 
-A few thousand inputs by default; `pytest -m long tests/fuzz` tries 100,000 and more.
+A few thousand inputs by default; `pytest -m soak tests/fuzz` tries 100,000 and more.
 """
 
 from __future__ import annotations
