@@ -104,9 +104,7 @@ def overload(
 
 
 def _print(outcomes: list[Outcome]) -> None:
-    table = Table(
-        "situation", "work", "shown/s", "of", "age p50", "p95", "bound", "drops", "", box=None, pad_edge=False
-    )
+    table = Table("situation", "work", "fps", "of", "p50", "p95", "bound", "drops", "", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for column in table.columns[1:-1]:
         column.justify = "right"
@@ -119,7 +117,8 @@ def _print(outcomes: list[Outcome]) -> None:
         )  # fmt: skip
     out.print(table)
     unordered = sum(one.out_of_order for one in outcomes)
-    out.print(f"ms; {unordered} frames out of order; {sum(not one.faults for one in outcomes)} of {len(outcomes)} met")
+    met = sum(not one.faults for one in outcomes)
+    out.print(f"ages and work in ms; {unordered} frames out of order; {met} of {len(outcomes)} met")
 
 
 def _rounded(tree: list[dict[str, Any]]) -> list[dict[str, Any]]:
