@@ -16,7 +16,9 @@ from live.sources.camera.modes import Mode, best, modes_of
 from live.sources.camera.which import cameras as find_cameras
 
 _OTHERWISE = "plug one in; or --source sample, or --source rtsp://... for a camera on the network"
-_MODPROBE = "sudo modprobe -r v4l2loopback; sudo modprobe v4l2loopback exclusive_caps=1 card_label=doppelcam"
+_MODPROBE = (
+    "sudo modprobe -r v4l2loopback; sudo modprobe v4l2loopback exclusive_caps=1 max_buffers=4 card_label=doppelcam"
+)
 _PARAMETERS = Path("/sys/module/v4l2loopback/parameters")
 
 

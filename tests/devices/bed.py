@@ -35,6 +35,7 @@ _LINE = [
     f"v4l2loopback.devices={len(DEVICES)}",
     f"v4l2loopback.video_nr={','.join(map(str, DEVICES.values()))}",
     "v4l2loopback.exclusive_caps=0,0,1,1",
+    "v4l2loopback.max_buffers=4",
     f"v4l2loopback.card_label={','.join(DEVICES)}",
 ]  # fmt: skip
 
@@ -53,11 +54,10 @@ class Bed:
         *,
         timeout_s: float = 90,
         environment: dict[str, str] | None = None,
-        options: tuple[str, ...] = (),
     ) -> tuple[int, str]:
         """Exit status and output of `command`; only `folder` (and `home`) can be written to in there.
 
-        `options` are more words for the kernel's command line. A guest that hangs is killed: status 124.
+        A guest that hangs is killed: status 124.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         job = {
@@ -72,7 +72,7 @@ class Bed:
         init = folder / "init"
         init.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("init.py")}" "{folder}"\n')
         init.chmod(0o755)
-        line = [str(self.kernel), f"mem={_MEMORY}", *_LINE, f"init={init}", *options]
+        line = [str(self.kernel), f"mem={_MEMORY}", *_LINE, f"init={init}"]
         environment_of_kernel = {**os.environ, "TMPDIR": _memory_folder()}
         with (folder / "console.txt").open("wb") as console:
             process = subprocess.Popen(

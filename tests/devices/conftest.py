@@ -1,6 +1,6 @@
-"""Tests in this folder run inside the bed: outside of it each test is handed to a guest that runs just this one.
+"""Tests in this folder run inside the bed: the tests of a file are handed to one guest, which runs pytest on them.
 
-The guest's pytest writes its reports down, and they are told here as if the test had run here.
+The guest's pytest writes its reports down, and they are told here as if the tests had run here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tests.devices import kernel
 from tests.devices.bed import CAMERA, find_bed
 
 _SHARED = "DOPPELCAM_BED"  # set inside: the folder that both sides see
-_OPTIONS = "bed_options"
+_BOOT_S, _TEST_S = 60, 120  # on a machine that is busy with other things
 _DOPPELCAM = Path(sys.executable).with_name("doppelcam")
-_figures = {}
+_told, _figures = {}, {}
 
 
 def inside():
@@ -42,38 +42,42 @@ def pytest_runtest_protocol(item, nextitem):
     if inside() or item.get_closest_marker("outside"):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in _in_the_bed(item):
+    if item.nodeid not in _told:
+        _run(item)
+    for report in _told[item.nodeid]:
         item.ihook.pytest_runtest_logreport(report=report)
+        if report.when == "call":
+            _figures[item.name] = dict(report.user_properties)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
 
-def _in_the_bed(item):
-    folder = item.session.config._tmp_path_factory.mktemp("bed")
-    marker = item.get_closest_marker("bed")
-    wants = marker.kwargs if marker else {}
+def _run(item):
+    """Run all tests of this one's file that are wanted, and keep what is to be told of each."""
+    config = item.config
+    items = [one for one in item.session.items if one.path == item.path and not one.get_closest_marker("outside")]
+    folder = config._tmp_path_factory.mktemp(item.path.stem)
     began = time.time()
     try:
         bed = find_bed()
     except kernel.Missing as missing:
-        return [_report(item, "skipped", (str(item.path), 0, f"Skipped: no test bed: {missing}"))]
+        for one in items:
+            _told[one.nodeid] = [_report(one, "skipped", (str(one.path), 0, f"Skipped: no test bed: {missing}"))]
+        return
     # Without the other tests' conftest.py, which takes seconds to import in there.
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--confcutdir={Path(__file__).parent}"]
-    command += ["-m", "", item.nodeid]
-    status, output = bed.run(
-        command, folder, timeout_s=wants.get("timeout_s", 300), environment={_SHARED: str(folder)},
-        options=wants.get("options", ()),
-    )  # fmt: skip
+    command += ["-m", "", *(one.nodeid for one in items)]
+    limit_s = _BOOT_S + _TEST_S * len(items)
+    status, output = bed.run(command, folder, timeout_s=limit_s, environment={_SHARED: str(folder)})
     reports = folder / "reports.jsonl"
-    lines = reports.read_text().splitlines() if reports.exists() else []
-    told = [item.config.hook.pytest_report_from_serializable(config=item.config, data=json.loads(x)) for x in lines]
-    if not any(report.when == "teardown" for report in told):
-        said = f"the guest ended with status {status} after {time.time() - began:.0f} s\n{output[-6000:]}"
-        return [_report(item, "failed", said)]
-    for report in told:
-        if report.when == "call":
-            _figures[item.name] = dict(report.user_properties)
-    return told
+    for line in reports.read_text().splitlines() if reports.exists() else []:
+        report = config.hook.pytest_report_from_serializable(config=config, data=json.loads(line))
+        _told.setdefault(report.nodeid, []).append(report)
+    for one in items:
+        told = _told.setdefault(one.nodeid, [])
+        if not any(report.when == "teardown" for report in told):
+            said = f"the guest ended with status {status} after {time.time() - began:.0f} s\n{output[-6000:]}"
+            told.append(_report(one, "failed", said))
 
 
 def _report(item, outcome, said):

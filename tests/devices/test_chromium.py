@@ -71,7 +71,6 @@ def serve(folder):
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
-@pytest.mark.bed(timeout_s=400)
 def test_chromium_lists_doppelcam_and_shows_the_swapped_face(feed, doppelcam, look, processes, kept, record_property):
     feed()
     running = doppelcam("--sink", f"virtual:{VIRTUAL}")

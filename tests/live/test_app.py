@@ -171,12 +171,16 @@ def test_what_follows_the_colon_wins_over_the_table(profile):
     assert built(source="camera", profile=path).source.device == "7"
 
 
-@pytest.mark.parametrize(
-    "spec", ["clip.mp4", "clips/a", "http://127.0.0.1/a.mp4", "rtsp://127.0.0.1:554/live", "./camra"]
-)
-def test_a_path_or_address_is_a_video(spec):
+@pytest.mark.parametrize("spec", ["clip.mp4", "clips/a", "./camra"])
+def test_a_path_is_a_video(spec):
     source = built(source=spec).source
     assert type(source) is VideoFile and source.path == spec and source.paced
+
+
+@pytest.mark.parametrize("spec", ["http://127.0.0.1/a.mp4", "rtsp://127.0.0.1:554/live"])
+def test_an_address_is_on_the_network(spec):
+    source = built(source=spec).source
+    assert type(source).__name__ == "Network" and source.address == spec
 
 
 def test_the_sample_is_a_source():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import av
@@ -13,7 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.errors import LoopFailed
+from live.cli.run import run
 from live.personas import SAMPLE_PORTRAITS
+from tests.doubles import ColourFinder, NumberedCamera, StayingWitness, make_loop
 from tests.trained_nets import make_trained, tint
 
 
@@ -157,3 +162,30 @@ def test_ctrl_c_leaves_a_playable_recording(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     with av.open(str(tmp_path / "out.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) > 10
+
+
+def test_after_a_failure_a_camera_keeps_its_cover_until_ctrl_c(monkeypatch, capsys):
+    def broken(number, faces):
+        raise ValueError("net is broken")
+
+    device = StayingWitness()
+    monkeypatch.setattr("live.outlets._REPEAT_S", 0.01)
+    monkeypatch.setattr("live.app.read_run", lambda *_: None)
+    monkeypatch.setattr(
+        "live.app.build",
+        lambda _, outlets, spans: make_loop(
+            NumberedCamera(1000), finder=ColourFinder(broken), sinks={"device": device}, outlets=outlets
+        ),
+    )
+
+    def interrupt():
+        while len(device.seen) < 30:  # ten from the loop, the others while it holds on
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(LoopFailed, match="net is broken"):
+        run()
+    assert set(device.states()) == {"cover"}
+    assert device.closed == 1
+    assert "a cover stays on the camera until Ctrl-C" in " ".join(capsys.readouterr().err.split())
