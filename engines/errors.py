@@ -13,9 +13,12 @@
 Foreign exceptions are translated where they are caught first: nobody above a part or a runtime sees them.
 """
 
+_LONGEST = 2000  # letters of a message
 
-def _printable(text: str) -> str:
-    """On one line, and nothing that a terminal would obey: messages may quote names out of a stranger's file."""
+
+def _line(text: str) -> str:
+    """One line, not endless, with nothing that a terminal would obey: messages quote what strangers and users wrote."""
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -23,7 +26,7 @@ class DoppelcamError(Exception):
     """What was wrong (and what was expected) in `message`; what to do about it in `hint`."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        message, hint = _printable(message), _printable(hint)
+        message, hint = _line(message), _line(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint

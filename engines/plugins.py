@@ -77,9 +77,9 @@ _EXTRAS = {
     "openvino": "openvino",
     "tensorrt": "nvidia",
     "pycuda": "nvidia",
-    "insightface": "insightface",
     "tritonclient": "remote",
     "grpc": "remote",
+    **dict.fromkeys(("starlette", "uvicorn", "aiortc", "segno"), "web"),
     "c2pa": "credentials",
 }
 

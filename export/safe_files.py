@@ -37,15 +37,34 @@ def load_pickle(path: Path) -> Any:
     """
     data = read_plain(path, MAX_FILE)
     try:
-        return _Unpickler(io.BytesIO(data)).load()
+        return _Unpickler(_Whole(data)).load()
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
     except Exception as error:  # what a broken pickle makes the unpickler stumble over can be anything
         raise ModelError(f"{path} is no readable pickle: {error or type(error).__name__}") from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds numpy's array makers and nothing else."""
+class _Whole(io.BytesIO):
+    """Gives all that is asked for or raises EOFError."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if size is not None and len(data) < size:
+            raise EOFError("it ends too early")
+        return data
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n"):
+            raise EOFError("it ends too early")
+        return line
+
+
+class _Unpickler(pickle._Unpickler):
+    """Finds numpy's array makers and nothing else.
+
+    It is the one written in Python: the other makes room for as many notes as a number in the file says.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy._core", "numpy.core")

@@ -1,4 +1,4 @@
-"""Settings -> parts -> Loop. The only file that names concrete parts."""
+"""A Run (run.py) -> parts -> Loop. The only file that names concrete parts."""
 
 from __future__ import annotations
 
@@ -6,106 +6,38 @@ import difflib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engines.card import ModelCard
-from engines.errors import BadInput, NotAvailable
+from engines.errors import BadInput
 from engines.plugins import Plugins
 from live import session, settings
+from live.address import is_address, shown
+from live.cast import Cast, Roles, split_who
+from live.frame import Disclosure, Persona
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.parts import BLENDERS, FINDERS, MARKS, SINKS, SOURCES, SWAPPERS, Finder
+from live.loop import Loop, LoopSettings
+from live.models import open_card
+from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
-from live.settings import setting
+from live.run import KINDS, SHORT, Run
+from live.sinks.recording import KINDS as RECORDINGS
+from live.sinks.stream import SCHEMES
+from live.sound.microphone import Microphone
 from live.track import Tracks
 
-KINDS = {
-    "sources": SOURCES, "finders": FINDERS, "swappers": SWAPPERS, "blenders": BLENDERS, "marks": MARKS, "sinks": SINKS
-}  # fmt: skip
-SECTIONS: dict[str, type] = {"guard": Guard, "track": Tracks, "loop": LoopSettings}
-SHORT = {"virtual": "virtual_camera"}
 USES = {"recording": "record", "stream": "stream"}
 """What an outgoing sink does with the face, as in consent.SCOPE; all others: live."""
 
 _log = logging.getLogger("doppelcam.live")
 
 
-@dataclass
-class Run:
-    """What one run is made of: the top level keys of doppelcam.toml."""
-
-    source: str = setting("camera", "camera[:N|:PATH|:NAME], sample, or a video's path or URL")
-    face: str = setting(
-        "", "a picture's path (path#2 for its second face), a folder, one of your faces, a trained model, sample[:name]"
-    )
-    finder: str = setting("mediapipe_mesh", "what finds faces")
-    swapper: str = setting("auto", "what makes the new face; auto: mesh from pictures, trained from a trained model")
-    blender: str = setting("feather", "what sets it into the picture")
-    engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")
-    fallback: bool = setting(False, "where that engine is not to be had, take the best other one, and say so")
-    disclosure: str = setting(
-        "label",
-        "how viewers are told: a label in the picture, or elsewhere, which takes a reason",
-        choices=("label", "elsewhere"),
-    )
-    disclosure_reason: str = setting("", "where and how viewers are told instead; it goes into report and record")
-    fast: bool = setting(False, "no real time: every frame of a file, as fast as it goes")
-
-    sinks: list[str] = field(default_factory=list)
-    tree: dict[str, Any] = field(default_factory=dict)
-
-
-def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> Run:
-    """Profile, `--set` pairs and flags as one Run; later ones win. Raises BadInput for anything unknown."""
-    tree = settings.read_toml(profile) if profile is not None else {}
-    tree = settings.merge(tree, settings.assignments(pairs))
-    tree = settings.merge(tree, {key: value for key, value in flags.items() if value is not None})
-    names = [f.name for f in settings.settings_of(Run)]
-    chosen: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for key, value in tree.items():
-        if key in names:
-            chosen[key] = value
-        elif key in KINDS or key in SECTIONS or key == "sink":
-            rest[key] = value
-        else:
-            raise settings.unknown_key(key, key, [*names, "sink", *KINDS, *SECTIONS])
-    run = settings.make(Run, chosen, "doppelcam")
-    sinks = rest.pop("sink", [])
-    run.sinks = [sinks] if isinstance(sinks, str) else sinks
-    if not isinstance(run.sinks, list) or not all(isinstance(sink, str) for sink in run.sinks):
-        raise BadInput(f"sink is a text or a list of texts, got {sinks!r}", hint='for example sink = ["virtual"]')
-    run.tree = rest
-    _check_tree(rest)
-    return run
-
-
-def _check_tree(tree: dict[str, Any]) -> None:
-    for section, content in tree.items():
-        if not isinstance(content, dict):
-            raise BadInput(f"{section!r} is a table of settings, got {content!r}", hint=f"write it as [{section}...]")
-        if section in KINDS:
-            known = KINDS[section].names()
-            for part, values in content.items():
-                if part not in known:
-                    raise settings.unknown_key(f"{section}.{part}", part, known)
-                if not isinstance(values, dict):
-                    raise BadInput(
-                        f"{section}.{part} is a table of settings, got {values!r}",
-                        hint=f"for example --set {section}.{part}.NAME=VALUE",
-                    )
-                with suppress(NotAvailable):  # matters only if the part is used, and is told then
-                    settings.make(KINDS[section].load(part), values, f"{section}.{part}")
-        else:
-            settings.make(SECTIONS[section], content, section)
-
-
-def build(run: Run) -> Loop:
-    """The loop for this run, nothing opened yet. Raises BadInput and NotAvailable."""
-    return loop_of(run, parts_of(run))
+def build(run: Run, **more: Any) -> Loop:
+    """The loop for this run, nothing opened yet; `more` is the Loop's. Raises BadInput and NotAvailable."""
+    return loop_of(run, parts_of(run), **more)
 
 
 def parts_of(run: Run) -> Parts:
@@ -117,27 +49,79 @@ def parts_of(run: Run) -> Parts:
     source = source_of(run)
     sinks: dict[str, Any] = {}
     for spec in run.sinks:
-        if spec in sinks:
-            raise BadInput(f"the sink {spec!r} is given twice")
-        sinks[spec] = _sink(run, spec)
-    choice = choose(run.face)
-    _demand_scope(choice, sinks)
+        if run.sinks.count(spec) > 1:
+            raise BadInput(f"the sink {shown(spec)!r} is given twice")
+        sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
+    faces = [face for _, face in _cast_of(run)]
+    choices = [choose(face) for face in faces]
+    for choice in choices:
+        _demand_scope(choice, sinks)
     outgoing = any(sink.outgoing for sink in sinks.values())
-    _check_disclosure(run, choice, outgoing)
+    name, disclosure = " + ".join(choice.name for choice in choices), _weakest(choices)
+    _check_disclosure(run, name, disclosure, outgoing)
     # The watermark first: the label is drawn last, over everything.
     marks = ["watermark", *(["badge"] if outgoing and run.disclosure == "label" else [])]
     return Parts(
         source=source,
         finder=_part(run, "finders", run.finder),
-        swapper=_swapper(run, choice.model),
+        swapper=Cast([_swapper(run, face, choice.model) for face, choice in zip(faces, choices, strict=True)]),
         blender=_part(run, "blenders", run.blender),
-        marks=[_part(run, "marks", name) for name in marks],
+        marks=marks_of(run, marks),
         sinks=sinks,
-        persona=choice.open,
-        why_not=choice.why_not,
-        session=session.begin(choice.name, choice.disclosure),
+        persona=lambda finder: _personas(choices, disclosure, finder),
+        why_not=lambda: next((why for choice in choices if (why := choice.why_not())), ""),
+        sound=_sound(run),
+        session=session.begin(name, disclosure),
         reason=run.disclosure_reason.strip(),
     )
+
+
+def _personas(choices: list[Choice], disclosure: Disclosure, finder: Finder) -> Persona:
+    """The personas of all, as one."""
+    first, *others = (choice.open(finder) for choice in choices)
+    return replace(first, disclosure=disclosure, others=tuple(others))
+
+
+def _weakest(choices: list[Choice]) -> Disclosure:
+    """What viewers must be told when all of these are in the picture."""
+    order: tuple[Disclosure, ...] = ("unverified", "consented", "self", "synthetic")
+    return next(one for one in order if any(choice.disclosure == one for choice in choices))
+
+
+def _cast_of(run: Run) -> list[tuple[str, str]]:
+    """Who wears which face, (WHO, FACE). Raises BadInput where it is not clear who is who."""
+    specs = [run.face, *run.more_faces]
+    cast = [split_who(spec) for spec in specs]
+    cast = [(who or "largest", face) for who, face in cast]
+    whos = [who for who, _ in cast]
+    twice = next((who for who in whos if whos.count(who) > 1), None)
+    if twice is not None:
+        raise BadInput(
+            f"two faces are given to {twice!r}, the one in front"
+            if twice == "largest"
+            else f"two faces are given to {twice!r}",
+            hint="say who gets which: --face left=FACE --face right=FACE, or a picture of the wearer for left",
+        )
+    return cast
+
+
+def marks_of(run: Run, names: list[str]) -> list[Mark]:
+    """These marks with this run's settings, not opened."""
+    return [_part(run, "marks", name) for name in names]
+
+
+def _free_name(name: str, taken: dict[str, Any]) -> str:
+    """Two streams to one server have the same name once their keys are left out."""
+    names = [name, *(f"{name} ({k})" for k in range(2, len(taken) + 2))]
+    return next(free for free in names if free not in taken)
+
+
+def _sound(run: Run) -> Microphone | None:
+    if not run.sound:
+        return None
+    if run.fast:
+        raise BadInput("a live microphone has real time, --fast has not", hint="leave --sound or --fast away")
+    return settings.make(Microphone, {**run.tree.get("microphone", {}), "device": run.sound}, "microphone")
 
 
 def kind_of(part: Any) -> str:
@@ -156,29 +140,18 @@ def _demand_scope(choice: Choice, sinks: dict[str, Any]) -> None:
             )
 
 
-def loop_of(run: Run, parts: Parts) -> Loop:
-    """The loop that runs these parts with this run's settings. Raises BadInput."""
+def loop_of(run: Run, parts: Parts, **more: Any) -> Loop:
+    """The loop that runs these parts with this run's settings; `more` is the Loop's own.
+
+    With `outlets`, cameras stay open when it has ended. Raises BadInput.
+    """
     guard = settings.make(Guard, run.tree.get("guard", {}), "guard")
     tracks = settings.make(Tracks, run.tree.get("track", {}), "track")
     loop_settings = settings.make(LoopSettings, run.tree.get("loop", {}), "loop")
-    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast)
-
-
-def _check_disclosure(run: Run, choice: Choice, outgoing: bool) -> None:
-    """Raise BadInput where viewers would not be told."""
-    told = run.disclosure_reason.strip()
-    if run.disclosure == "elsewhere" and not told:
-        raise BadInput(
-            "disclosure=elsewhere takes a reason: where and how are viewers told?",
-            hint='for example --set disclosure_reason="in the title, and said at the start"',
-        )
-    if run.disclosure == "label" and told:
-        raise BadInput("disclosure_reason is only for disclosure=elsewhere", hint="--set disclosure=elsewhere")
-    if run.disclosure == "elsewhere" and outgoing and choice.disclosure == "unverified":
-        raise BadInput(
-            f"nobody's consent to wear {choice.name!r} is known: others see it only with the label in the picture",
-            hint="leave disclosure at label, or see doppelcam faces add --help",
-        )
+    everybodys = {"engine": run.engine, "fallback": run.fallback}
+    roles = settings.make(Roles, everybodys | run.tree.get("who", {}), "who")
+    roles.whos = tuple(who for who, _ in _cast_of(run))
+    return Loop(parts, guard, tracks, loop_settings, lossless=run.fast, roles=roles, **more)
 
 
 @contextmanager
@@ -190,6 +163,23 @@ def opened_finder() -> Iterator[Finder]:
         yield finder
     finally:
         finder.close()
+
+
+def _check_disclosure(run: Run, name: str, disclosure: Disclosure, outgoing: bool) -> None:
+    """Raise BadInput where viewers would not be told."""
+    told = run.disclosure_reason.strip()
+    if run.disclosure == "elsewhere" and not told:
+        raise BadInput(
+            "disclosure=elsewhere takes a reason: where and how are viewers told?",
+            hint='for example --set disclosure_reason="in the title, and said at the start"',
+        )
+    if run.disclosure == "label" and told:
+        raise BadInput("disclosure_reason is only for disclosure=elsewhere", hint="--set disclosure=elsewhere")
+    if run.disclosure == "elsewhere" and outgoing and disclosure == "unverified":
+        raise BadInput(
+            f"nobody's consent to wear {name!r} is known: others see it only with the label in the picture",
+            hint="leave disclosure at label, or see doppelcam faces add --help",
+        )
 
 
 @contextmanager
@@ -229,25 +219,48 @@ def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
 def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None) -> Any:
     part = KINDS[section].load(name)
     own = {f.name for f in settings.settings_of(part)}
-    shared = {key: value for key, value in {"engine": run.engine, "fallback": run.fallback}.items() if key in own}
+    everybodys = {"engine": run.engine, "fallback": run.fallback, **({"model": run.model} if run.model else {})}
+    shared = {key: value for key, value in everybodys.items() if key in own}
     values = {**shared, **run.tree.get(section, {}).get(name, {}), **(more or {})}
     return settings.make(part, values, f"{section}.{name}")
 
 
-def _swapper(run: Run, model: ModelCard | None) -> Any:
+def _swapper(run: Run, face: str, model: ModelCard | None) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
-    name = run.swapper if run.swapper != "auto" else "mesh" if model is None else "trained"
+    auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
+    name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)
     if swapper.wears_model and model is None:
         raise BadInput(
-            f"the swapper {name!r} wears trained models, and {run.face!r} is none",
+            f"the swapper {name!r} wears trained models, and {face!r} is none",
             hint="--face MODEL_FOLDER, or swapper=auto",
         )
     if model is not None and not swapper.wears_model:
         raise BadInput(
-            f"the swapper {name!r} wears pictures, and {run.face!r} is a trained model", hint="swapper=auto wears both"
+            f"the swapper {name!r} wears pictures, and {face!r} is a trained model", hint="swapper=auto wears both"
         )
+    if run.model and name != "one_photo":
+        raise BadInput(
+            f"{face!r} is worn by the swapper {name!r}, which does not take the model {run.model!r}",
+            hint="leave out --model, or take a picture and swapper=auto",
+        )
+    if name == "one_photo":
+        _tell_licence(swapper.model)
     return swapper
+
+
+def _tell_licence(name: str) -> None:
+    """Say what one may do with a one-photo model. Raises BadInput and ModelError for what is none."""
+    if not name:
+        raise BadInput("which one-photo model shall draw the face?", hint="--model NAME, see doppelcam models list")
+    card = open_card(name)
+    if card.facts.get("kind") != "swapper":
+        raise BadInput(
+            f"the model {name!r} draws no face from one photo (its family is {card.family!r})",
+            hint="a trained model is worn with --face",
+        )
+    use = "commercial use allowed" if card.commercial_use else "no commercial use"
+    _log.info("%s: licence %s, %s", card.name, card.licence, use)
 
 
 def source_of(run: Run) -> Any:
@@ -255,7 +268,7 @@ def source_of(run: Run) -> Any:
     name, argument = _split(SOURCES, run.source)
     if name is None:
         _no_part_meant(SOURCES, run.source)
-        name, argument = "video_file", run.source
+        name, argument = "network" if "://" in run.source else "video_file", run.source
     more = _argument(SOURCES, name, argument)
     part = SOURCES.load(name)
     if "paced" in {f.name for f in settings.settings_of(part)}:
@@ -268,13 +281,17 @@ def source_of(run: Run) -> Any:
 def _sink(run: Run, spec: str) -> Any:
     name, argument = _split(SINKS, spec)
     if name is None:
-        if Path(spec).suffix.lower() != ".mp4":
+        if spec.partition("://")[0].lower() in SCHEMES and is_address(spec):
+            name, argument = "stream", spec
+        elif Path(spec).suffix.lower() in RECORDINGS and not is_address(spec):
+            name, argument = "recording", spec
+        else:
             _no_part_meant(SINKS, spec)
             raise BadInput(
-                f"{spec!r} is no sink",
-                hint=f"choose {', '.join([*SHORT, *SINKS.names()])}, or a path that ends in .mp4",
+                f"{shown(spec)!r} is no sink",
+                hint=f"choose {', '.join([*SHORT, *SINKS.names()])}, a path that ends in {' or '.join(RECORDINGS)}, "
+                f"or an address that begins with {'://, '.join(SCHEMES)}://",
             )
-        name, argument = "recording", spec
     return _part(run, "sinks", name, _argument(SINKS, name, argument))
 
 

@@ -191,7 +191,11 @@ FAMILIES: dict[str, Family] = {
     ),
     "simswap": Family(
         "swapper",
-        _either(_swapper(256, _VECTOR, {**_SIMSWAP, **_IMAGENET}), _swapper(512, _VECTOR, {**_SIMSWAP, **_PLAIN})),
+        _either(
+            _swapper(256, _VECTOR, {**_SIMSWAP, **_IMAGENET}),
+            _swapper(512, _VECTOR, {**_SIMSWAP, **_PLAIN}),
+            _swapper(224, _VECTOR, {**_SIMSWAP, **_PLAIN}),  # as the maker's own code feeds it
+        ),
         lambda s: len(s.outputs) == 1 and not _transposed(s),
     ),
     "ghost": Family(

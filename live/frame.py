@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.card import ModelCard
+from live.sound import Soundtrack
 from live.trace import Trace
 
 Image = npt.NDArray[np.uint8]
@@ -38,16 +39,18 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a source delivers and every sink gets. `sound` is a file or URL with a sound track in step with it.
-
-    `session` is the run's random number (24 bits), which marks and recordings carry.
+    """What a source delivers and every sink gets. `sound` belongs to the pictures (see live/sound); `session` is the
+    run's random number (24 bits), which marks and recordings carry.
     """
 
     width: int
     height: int
     fps: float
-    sound: str | None = None
+    sound: Soundtrack | None = None
     session: int = 0
+
+
+STRANGER = -1
 
 
 @dataclass(slots=True)
@@ -60,7 +63,8 @@ class Face:
     It is rough: the mesh of a straight face has a pitch of about -9, and turns are underestimated by a quarter.
     `irises` float32 [2, 3]: centre and radius of the right and the left iris, None if the finder does not look.
     `track` is the same number from frame to frame (0: not tracked yet); `missed` says that the face was not found
-    in this picture, and is where it should be by now.
+    in this picture, and is where it should be by now. `role` is whose face it gets: the number of a persona, or
+    STRANGER (see live/cast.py).
     """
 
     points: Floats
@@ -70,6 +74,7 @@ class Face:
     track: int = 0
     missed: bool = False
     irises: Floats | None = None
+    role: int = 0
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -109,13 +114,15 @@ Disclosure = Literal["synthetic", "self", "consented", "unverified"]
 @dataclass(frozen=True, slots=True)
 class Persona:
     """Whose face is worn: one portrait or several, the one that looks most straight into the camera first; or a
-    trained `model` and no portrait.
+    trained `model` and no portrait. `others` are the personas of further people in the picture, in the order of
+    their roles.
     """
 
     name: str
     views: tuple[View, ...]
     model: ModelCard | None = None
     disclosure: Literal["synthetic", "self", "consented", "unverified"] = "unverified"
+    others: tuple[Persona, ...] = ()
 
     @property
     def image(self) -> Image:
@@ -131,8 +138,9 @@ class Frame:
     """One picture on its way through the loop. One owner at a time: hand it over, then forget it.
 
     `lost` counts faces that were there a moment ago, are not found, and are not known to have left.
+    `spare` says how much optional work shall be left out (see Swapper).
     `trouble` says in words why the frame must not be shown. Only the blend step makes it `safe`, and only the guard
-    notes that it is `marked`: a frame that is not both is never shown.
+    notes that it is `marked`: a frame that is not both is never shown. `worn` is who was put on in it.
     """
 
     number: int
@@ -145,6 +153,8 @@ class Frame:
     trouble: str | None = None
     safe: bool = False
     marked: bool = False
+    spare: int = 0
+    worn: Persona | None = None
 
 
 State = Literal["live", "hold", "cover", "bare"]

@@ -18,6 +18,7 @@ from live.settings import setting
 from live.trace import Ledger, Trace
 
 STARTING = "starting"
+ENDED = "stopped"
 NO_FACE = "no face in sight"
 LOST = "looking for the face"
 NOT_COVERED = "the new face does not cover the old one"

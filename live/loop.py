@@ -1,10 +1,11 @@
-"""START HERE: the threads, the hand-overs between them, and the steps of a frame in order.
+"""START HERE: the threads, the hand-overs between them, and the steps of a frame (steps.py) in order.
 
     camera thread    read, stamp, post at the entrance     an unread older frame is replaced and counted
-    engine thread    take the newest, find, follow         at most `in_flight` frames are inside
-                     swap, where a net does it
+    engine thread    take the newest, find, follow         as late as it can without making others wait (pace.py)
+    swap thread      swap, where a net does it
     pixels thread    swap, where it is drawn; blend; mark  from here on the picture is read-only
                      then the guard decides
+    sound thread     microphone -> virtual microphone      as late as the picture is
     a thread a sink  convert, write, stamp                 each has its own slot: a slow one drops its own frames
     main thread      watches: a cover when nothing comes, status, the end
 
@@ -15,61 +16,50 @@ waits at those places instead, so that every frame that goes in comes out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 
-from engines.errors import DoppelcamError, EngineLost, LoopFailed, SourceLost
-from live.frame import Captured, Format, Frame, Persona, SafeFrame
-from live.guard import STARTING, STILL_BARE, Guard, covers_face, glimpse, still_bare
+from engines.errors import DoppelcamError, SourceLost
+from live.cast import Roles
+from live.frame import Frame, Persona, SafeFrame
+from live.guard import ENDED, STARTING, Guard
+from live.intake import Intake
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
-from live.parts import Blender, EndOfSource, Finder, Mark, Sink, Source, Swapper
+from live.pace import Pace
+from live.parts import Finder, Parts, Swapper
 from live.reopen import reopen
-from live.session import Session
 from live.settings import setting
-from live.stage import Stage, errors_of, start_all
-from live.trace import Clock, Ledger, Trace, clock
+from live.spans import Spans
+from live.stage import Stage, errors_of, wait_opened
+from live.steps import ENGINE_LOST, Steps
+from live.trace import Clock, Ledger, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
-_CAMERA_LOST, _ENGINE_LOST = "camera lost, looking for it", "engine lost, looking for it"
+_CAMERA_LOST, _WAITING = "camera lost, looking for it", "waiting for a picture"
 
 
 @dataclass
 class LoopSettings:
     """How the loop itself behaves."""
 
-    in_flight: int = setting(2, "frames inside at the same time", low=1, high=8)
+    in_flight: int = setting(3, "frames inside at the same time, at most one a thread", low=1, high=3)
     stall_ms: float = setting(
         500, "without a new picture for so long, the cover is shown", low=100, high=5000, step=100
     )
     give_up_after: int = setting(10, "frames that fail in a row before the loop stops", low=1, high=1000)
 
 
-@dataclass
-class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
-    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
-    is no label among them, where that was asked for.
-    """
-
-    source: Source
-    finder: Finder
-    swapper: Swapper
-    blender: Blender
-    sinks: dict[str, Sink]
-    persona: Callable[[Finder], Persona]
-    marks: Sequence[Mark] = ()
-    why_not: Callable[[], str] = lambda: ""
-    session: Session | None = None
-    reason: str = ""
-
-
 class Loop:
-    """Runs the parts until the source ends, `stop()` is called or something fails for good."""
+    """Runs the parts until the source ends, `stop()` is called or something fails for good.
+
+    With `outlets`, sinks that stay are left open with a cover on them, and whoever made the outlets closes them.
+    """
 
     def __init__(
         self,
@@ -80,23 +70,33 @@ class Loop:
         *,
         lossless: bool = False,
         ledger: Ledger | None = None,
+        spans: Spans | None = None,
         clock: Clock = clock,
+        spare: Callable[[], int] | None = None,
+        outlets: Outlets | None = None,
+        roles: Roles | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
         guard.permit = parts.why_not
+        self.roles = roles or Roles()
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
+        self.spans = spans or Spans(on=False)
         self._clock = clock
-        self._entrance: Mailbox[Frame] = Mailbox(credits=settings.in_flight)
-        self._swapped: Mailbox[Frame] = Mailbox()
+        self._spare = spare or self._spare_now
+        self._threads = ["engine", "pixels"] if parts.swapper.drawn else ["engine", "swap", "pixels"]
+        self._pace = Pace(len(self._threads))
+        self._entrance: Mailbox[Frame] = Mailbox(credits=min(settings.in_flight, len(self._threads)))
+        self._found: Mailbox[Frame] = Mailbox()
+        self._swapped: Mailbox[Frame] = self._found if parts.swapper.drawn else Mailbox()
         self._worn: Mailbox[Persona] = Mailbox()  # from the engine thread, which has the finder, to a drawn swap
         self._go = threading.Event()
+        self.began = False  # did everything open, so that pictures were let through?
         self._stopping = threading.Event()
-        self._outlets = Outlets(parts.sinks, self.ledger, self._stopping, lossless=lossless)
-        self._format: Format | None = None
-        self._number = 0
-        self._failures = 0
-        self._persona: Persona | None = None
+        self._outlets = outlets or Outlets()
+        self._owns_outlets = outlets is None
+        self._intake = Intake(parts, self.ledger, self.spans)
+        self._steps = Steps(parts, guard, tracks, self.roles, self.ledger, self.spans, settings.give_up_after, clock)
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
@@ -108,38 +108,38 @@ class Loop:
 
         `status` is called about twenty times a second on the calling thread.
         """
-        camera = self._stage("camera", self._open_source, self._camera_step, self.parts.source.close, self._entrance)
-        engine = self._stage(
-            "engine", self._open_engine, self._engine_step, self._close_engine,
-            self._entrance, self._swapped, self._worn,
-        )  # fmt: skip
-        pixels = self._stage(
-            "pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped, *self._outlets.boxes
-        )
-        stages = [camera, engine, pixels]
+        # Each thread does its own work: a pool inside of OpenCV wakes and spins for pieces that are too small for it.
+        cv2.setNumThreads(1)
+        stages = self._stages()
         try:
-            start_all(stages)
-            assert self._format is not None, "an opened source has a format"
-            self.guard.open(self._format, self.ledger, self.parts.marks)
-            assert self._persona is not None, "an opened engine stage has a persona"
-            self.guard.wear(self._persona)
-            names = [type(mark).__name__.lower() for mark in self.parts.marks]
-            self.ledger.marks(names, self._format.session, self.parts.reason)
-            self.ledger.period_ms = 1000 / self._format.fps
-            sinks = [self._stage(*outlet) for outlet in self._outlets.stages(self._format)]
-            stages += sinks
-            start_all(sinks)
-            self._watch(stages, sinks, seconds, status)
+            self._start(stages)
+            self._watch(stages, seconds, status)
         finally:
             self.stop()
             self._finish(stages)
-        errors = errors_of(stages)
+        errors = errors_of([*stages, *self._outlets.stages])
         if errors:
             raise errors[0]
 
     def stop(self) -> None:
         """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
         self._stopping.set()
+
+    def wear(
+        self,
+        persona: Callable[[Finder], Persona],
+        swapper: Swapper | None = None,
+        why_not: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
+
+        Until it is done the old face or a cover is shown; if it fails the old face stays, and the ledger tells why.
+        `why_not` says in words why the new one may not be worn any more, if so. BadInput: the swapper is of the kind
+        that lives on another thread.
+        """
+        self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
+        old = self.guard.permit  # whichever of the two is shown meanwhile is allowed
+        self.guard.permit = lambda: old() or why_not()
 
     # ---- starting, watching, finishing
 
@@ -159,20 +159,49 @@ class Loop:
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
 
-    def _watch(
-        self,
-        stages: list[Stage],
-        sinks: list[Stage],
-        seconds: float | None,
-        status: Callable[[], None] | None,
-    ) -> None:
+    def _stages(self) -> list[Stage]:
+        sound = self.parts.sound
+        found: list[Mailbox[Any]] = [self._entrance, self._found, self._worn]
+        swap = self._stage("swap", self._open_swapper, self._swap_step, self._close_swapper, self._found, self._swapped)
+        return [
+            self._stage("camera", self._intake.open, self._camera_step, self.parts.source.close, self._entrance),
+            self._stage("engine", self._open_engine, self._engine_step, self._close_engine, *found),
+            *([] if self.parts.swapper.drawn else [swap]),
+            self._stage("pixels", self._open_pixels, self._pixels_step, self._close_pixels, self._swapped),
+            *([] if sound is None else [self._stage("sound", sound.open, self._sound_step, sound.close)]),
+        ]
+
+    def _start(self, stages: list[Stage]) -> None:
+        """Open everything at once, but for two things: the sinks need to know the camera's format, and files are not
+        begun before all the rest works. Raises what could not be opened."""
+        for stage in stages:
+            stage.start()
+        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless)
+        camera = stages[0]
+        camera.opened.wait()
+        format = self._intake.format
+        if format is not None:
+            self.guard.open(format, self.ledger, self.parts.marks)
+            self.ledger.period_ms = 1000 / format.fps
+            self._outlets.start(format, staying=True)
+            if self._outlets.stages and not self.lossless:
+                self._deliver(self.guard.stand_in(STARTING))
+        wait_opened([*stages, *self._outlets.stages])
+        assert format is not None, "an opened source has a format"
+        marks = [type(mark).__name__.lower() for mark in self.parts.marks]
+        self.ledger.marks(marks, format.session, self.parts.reason)
+        self._outlets.start(format, staying=False)
+        wait_opened(self._outlets.stages)
+
+    def _watch(self, stages: list[Stage], seconds: float | None, status: Callable[[], None] | None) -> None:
         end_ns = None if seconds is None else self._clock() + int(seconds * 1e9)
         self._delivered_ns = self._clock()
         if not self.lossless:
             self._deliver(self.guard.stand_in(STARTING))
+        self.began = True
         self._go.set()
         while not self._stopping.wait(_TICK_S):
-            if any(not stage.alive for stage in stages[:3]) or not any(stage.alive for stage in sinks):
+            if any(not stage.alive for stage in stages) or not self._outlets.alive:
                 return
             now = self._clock()
             if end_ns is not None and now >= end_ns:
@@ -180,7 +209,9 @@ class Loop:
             silent_ms = (now - self._delivered_ns) / 1e6
             if not self.lossless and silent_ms > self.settings.stall_ms:
                 position = None if self._position_s is None else self._position_s + silent_ms / 1000
-                self._deliver(self.guard.stand_in(self._absent or "waiting for a picture", position), stamp=False)
+                self._deliver(
+                    self.guard.stand_in(self._absent or self._intake.waiting or _WAITING, position), stamp=False
+                )
             if status is not None:
                 status()
 
@@ -190,94 +221,89 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
+        covered = self._intake.format is not None and self._outlets.stay
+        self._outlets.end(self.guard.stand_in(self._steps.gave_up or ENDED) if covered else None)
+        if self._owns_outlets:
+            self._outlets.close()
         self.guard.close()
 
     # ---- camera thread
-
-    def _open_source(self) -> None:
-        held = self.parts.session
-        self._format = replace(self.parts.source.open(), session=0 if held is None else held.number)
 
     def _camera_step(self) -> None:
         if self._stopping.is_set():
             raise Closed
         try:
-            captured = self.parts.source.read()
-        except EndOfSource:
-            raise Closed from None
+            frame = self._intake.read()
         except SourceLost as error:
-            self.ledger.count("source_lost")
             self._find_again(_CAMERA_LOST, error, self.parts.source.close, self.parts.source.open)
             return
-        self.ledger.count("captured")
-        frame = self._admit(captured)
+        if frame is None:
+            return
         if self.lossless:
             self._entrance.hand(frame)
-        elif self._entrance.post(frame):
-            self.ledger.count("dropped_entrance")
-
-    def _admit(self, captured: Captured) -> Frame:
-        """Number and size the picture: the sinks were opened for one size, whatever the camera does later."""
-        assert self._format is not None, "an opened source has a format"
-        image = captured.image
-        if image.shape[:2] != (self._format.height, self._format.width):
-            image = cv2.resize(image, (self._format.width, self._format.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        self._number += 1
-        return Frame(self._number, image, captured.position_s, Trace(captured.captured_ns))
+        else:
+            self._pace.arrived(self._clock())
+            if self._entrance.post(frame):
+                self.ledger.count("dropped_entrance")
 
     # ---- engine thread
 
     def _open_engine(self) -> None:
         self.parts.finder.open()
-        self._note_engines(self.parts.finder)
-        if self._persona is None:  # opened for the first time
-            self._persona = self.parts.persona(self.parts.finder)
-            self._worn.post(self._persona)
-        if not self.parts.swapper.drawn:
-            self._open_swapper(self._persona)
-
-    def _open_swapper(self, persona: Persona) -> None:
-        self.parts.swapper.open()
-        self.parts.swapper.wear(persona)
-        self._note_engines(self.parts.swapper)
-
-    def _note_engines(self, part: Finder | Swapper) -> None:
-        for engine in getattr(part, "engines", ()):
-            self.ledger.engine(engine.model, str(engine.variant), engine.fallback)
+        self.roles.open(self.parts.finder)
+        self.ledger.engines_of(self.parts.finder)
+        self.ledger.engines_of(self.roles)
+        if self._steps.worn is None:  # opened for the first time
+            self._worn.post(self.parts.persona(self.parts.finder))
 
     def _close_engine(self) -> None:
-        if not self.parts.swapper.drawn:
-            self.parts.swapper.close()
+        self.roles.close()
         self.parts.finder.close()
 
     def _engine_step(self) -> None:
-        frame = self._entrance.take()
+        frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
         assert frame is not None, "take without a time limit gives a frame"
         frame.trace.stamp("taken", self._clock())
-        lost = self._try(frame, "the swap failed", self._find)
+        frame.spare = frame.trace.spare = self._spare()
+        with self._working("engine"):
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.find)
+        self._found.hand(frame)
+        if lost is not None:
+            self._find_again(ENGINE_LOST, lost, self._close_engine, self._open_engine)
+
+    def _spare_now(self) -> int:
+        """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
+        return 0 if self.lossless else self._pace.spare(1, self._clock())
+
+    def _hold_s(self) -> float:
+        return self._pace.hold_ns(self._clock()) / 1e9
+
+    # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
+
+    def _open_swapper(self) -> None:
+        persona = self._steps.worn or self._worn.take()
+        assert persona is not None, "take without a time limit gives a persona"
+        self._steps.put_on(self.parts.swapper, persona)
+        self._steps.worn = persona
+
+    def _close_swapper(self) -> None:
+        self.parts.swapper.close()
+
+    def _swap_step(self) -> None:
+        frame = self._found.take()
+        assert frame is not None, "take without a time limit gives a frame"
+        with self._working("swap"):
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.swap)
         self._swapped.hand(frame)
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self._close_engine, self._open_engine)
-
-    def _find(self, frame: Frame) -> None:
-        found = self.parts.finder.find(frame.image, self.tracks.faces)
-        frame.faces, frame.lost = self.tracks.update(found, frame.position_s, frame.image)
-        frame.trace.stamp("found", self._clock())
-        if not self.parts.swapper.drawn:
-            self._swap(frame)
-
-    def _swap(self, frame: Frame) -> None:
-        frame.patches = [self.parts.swapper.swap(frame.image, face) for face in frame.faces]
-        frame.trace.stamp("swapped", self._clock())
+            self._find_again(ENGINE_LOST, lost, self._close_swapper, self._open_swapper)
 
     # ---- pixels thread
 
     def _open_pixels(self) -> None:
         self.parts.blender.open()
         if self.parts.swapper.drawn:
-            persona = self._persona or self._worn.take()
-            assert persona is not None, "take without a time limit gives a persona"
-            self._open_swapper(persona)
+            self._open_swapper()
 
     def _close_pixels(self) -> None:
         if self.parts.swapper.drawn:
@@ -287,51 +313,44 @@ class Loop:
     def _pixels_step(self) -> None:
         frame = self._swapped.take()
         assert frame is not None, "take without a time limit gives a frame"
-        lost = self._try(frame, "the swap failed", self._swap) if self.parts.swapper.drawn else None
-        lost = self._try(frame, "the blend failed", self._blend) or lost
-        self._try(frame, "the marks failed", self._mark)
-        self._position_s = frame.position_s
-        shown = self.guard.judge(frame)
+        with self._working("pixels"):
+            lost = self._steps.attempt(frame, "the swap failed", self._steps.swap) if self.parts.swapper.drawn else None
+            lost = self._steps.attempt(frame, "the blend failed", self._steps.blend) or lost
+            self._steps.attempt(frame, "the marks failed", self._steps.mark)
+            self._position_s = frame.position_s
+            shown = self.guard.judge(frame)
         self.ledger.processed(frame.trace)
         self._deliver(shown)
         self._entrance.credit()
         if lost is not None:
-            self._find_again(_ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
+            self._find_again(ENGINE_LOST, lost, self._close_pixels, self._open_pixels)
 
-    def _blend(self, frame: Frame) -> None:
-        pairs = list(zip(frame.faces, frame.patches, strict=True))
-        if all(covers_face(face, patch, frame.image) for face, patch in pairs):
-            before = [glimpse(patch, frame.image) for patch in frame.patches]
-            for face, patch in pairs:
-                self.parts.blender.blend(frame.image, face, patch)
-            bare = any(still_bare(patch, old, frame.image) for patch, old in zip(frame.patches, before, strict=True))
-            frame.safe, frame.trouble = not bare, STILL_BARE if bare else None
-        frame.trace.stamp("blended", self._clock())
+    # ---- sound thread
 
-    def _mark(self, frame: Frame) -> None:
-        self.guard.mark(frame)
-        frame.trace.stamp("marked", self._clock())
-        self._failures = 0
+    def _sound_step(self) -> None:
+        sound = self.parts.sound
+        assert sound is not None, "only a loop with sound has this thread"
+        if self._stopping.is_set():
+            raise Closed
+        try:
+            sound.step(self.ledger.sound_delay_ms)
+        except SourceLost as error:
+            self.ledger.error(error.message)
+            reopen(sound.close, sound.open, self._stopping)
+
+    @contextmanager
+    def _working(self, thread: str) -> Iterator[None]:
+        """Tell the pace how long this thread works on its frame, and the engine thread when it may start anew."""
+        k = self._threads.index(thread)
+        self._pace.begin(k, self._clock())
+        try:
+            yield
+        finally:
+            self._pace.end(k, self._clock())
+            if k:
+                self._entrance.nudge()
 
     # ---- when something goes wrong
-
-    def _try(self, frame: Frame, words: str, step: Callable[[Frame], None]) -> EngineLost | None:
-        """Run this step unless one before it failed. A failure is noted in the frame, so that the guard covers it.
-
-        A lost engine is given back: the frame goes on first, then the thread that owns the engine opens it again.
-        """
-        if frame.trouble is not None:
-            return None
-        try:
-            step(frame)
-        except EngineLost as error:
-            frame.trouble, frame.safe = _ENGINE_LOST, False
-            self.ledger.count("failed")
-            self.ledger.count("engine_lost")
-            return error
-        except Exception as error:
-            self._failed(frame, words, error)
-        return None
 
     def _find_again(
         self, words: str, why: DoppelcamError, close: Callable[[], None], open: Callable[[], object]
@@ -341,19 +360,6 @@ class Loop:
         self._absent = words
         reopen(close, open, self._stopping)
         self._absent = None
-
-    def _failed(self, frame: Frame, words: str, error: Exception) -> None:
-        """Mark the frame; give up when too many fail in a row."""
-        frame.trouble, frame.safe = words, False
-        line = error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"
-        self.ledger.count("failed")
-        self.ledger.error(f"{words}: {line}")
-        self._failures += 1
-        if self._failures >= self.settings.give_up_after:
-            raise LoopFailed(
-                f"{self._failures} frames failed in a row; the last: {words}: {line}",
-                hint="the cover was shown instead; see --report for the errors",
-            ) from error
 
     def _deliver(self, shown: SafeFrame, *, stamp: bool = True) -> None:
         if stamp:

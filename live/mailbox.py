@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -46,17 +47,26 @@ class Mailbox(Generic[T]):
             self._item = item
             self._changed.notify_all()
 
-    def take(self, timeout_s: float | None = None) -> T | None:
-        """Wait for an item (and a credit); None after `timeout_s`. Raises Closed when closed and empty."""
+    def take(self, timeout_s: float | None = None, hold_s: Callable[[], float] | None = None) -> T | None:
+        """Wait for an item (and a credit); None after `timeout_s`. Raises Closed when closed and empty.
+
+        `hold_s` says how long an item that could be taken shall lie there still; it is asked again whenever anything
+        changes.
+        """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
-            while self._item is None or self._credits == 0:
-                if self._closed and self._item is None:
+            while True:
+                pause = None
+                if self._item is not None and self._credits != 0:
+                    pause = 0.0 if hold_s is None or self._closed else hold_s()
+                    if pause <= 0:
+                        break
+                elif self._closed and self._item is None:
                     raise Closed
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
                     return None
-                self._changed.wait(left)
+                self._changed.wait(min((t for t in (pause, left) if t is not None), default=None))
             item, self._item = self._item, None
             if self._credits is not None:
                 self._credits -= 1
@@ -69,6 +79,11 @@ class Mailbox(Generic[T]):
             if self._credits is not None:
                 self._credits += 1
                 self._changed.notify_all()
+
+    def nudge(self) -> None:
+        """Ask `hold_s` again: something has changed that it looks at."""
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Nothing more comes in; what lies in the slot can still be taken."""

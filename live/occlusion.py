@@ -61,6 +61,7 @@ class Occlusion:
     threads: int = setting(1, "threads of the net; 0: measured", low=0, high=64)
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
+    rate: int = field(default=1, init=False)  # 2: half as often, where there is no time for more
     _net: Engine | None = field(default=None, init=False, repr=False)
     _size: int = field(default=0, init=False, repr=False)
     _zoom: float = field(default=0.0, init=False, repr=False)
@@ -137,7 +138,7 @@ class Occlusion:
 
     def _is_due(self, belief: _Belief) -> bool:
         """Is it time to look? In every frame while anything may be in front, else now and then."""
-        return belief.since_look + 1 >= self.every or bool((belief.likely > _LIKELY).any())
+        return belief.since_look + 1 >= self.every * self.rate or bool((belief.likely > _LIKELY).any())
 
 
 def sure_regions(likely: Floats, outline: Floats) -> tuple[Floats, float]:

@@ -1,68 +1,153 @@
-"""The way out of the loop: a slot and a thread for each sink, so that a slow or lost one holds up nobody."""
+"""The way out of the loop: a slot and a thread for each sink, so that a slow or lost one holds up nobody.
+
+Sinks that `stays` (cameras that other programs look at) may outlive a loop: while none delivers, the last cover stays
+on them, and the next loop that wants the same sink takes it over as it is.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from engines.errors import SinkLost
 from live.frame import Format, SafeFrame
 from live.mailbox import Closed, Mailbox
 from live.parts import Sink
 from live.reopen import reopen
+from live.settings import settings_of
+from live.spans import Spans
+from live.stage import Stage
 from live.trace import Ledger
 
-_TRIES = 5
+_TRIES = 10  # 9 s with the pauses of reopen
+_REPEAT_S = 0.5
+_FINISH_S = 30.0
 
-Outlet = tuple[str, Callable[[], None], Callable[[], None], Callable[[], None], Mailbox[SafeFrame]]
-"""What a stage is made of: name, open, step, close, and the mailbox that it empties."""
+
+class _Outlet:
+    """One sink, its slot and its thread."""
+
+    def __init__(self, name: str, sink: Sink, ledger: Ledger, spans: Spans) -> None:
+        self.name, self.sink, self.ledger, self.spans = name, sink, ledger, spans
+        self.stays = bool(getattr(sink, "stays", False))
+        self.box: Mailbox[SafeFrame] = Mailbox(credits=1)
+        self.format: Format | None = None
+        self.stage = Stage(f"sink {name}", open=self._open, step=self._step, close=sink.close, done=self.box.close)
+        self._ending = threading.Event()
+        self._last: SafeFrame | None = None
+
+    def start(self, format: Format) -> None:
+        self.format = format
+        self.stage.start()
+
+    def end(self) -> None:
+        """What lies in the slot is still written, then the sink is closed."""
+        self._ending.set()
+        self.box.close()
+
+    def _open(self) -> None:
+        assert self.format is not None, "start() comes first"
+        self.sink.open(self.format)
+
+    def _step(self) -> None:
+        shown = self.box.take(_REPEAT_S if self.stays else None)
+        try:
+            if shown is not None:
+                self._last = shown
+                with self.spans("write", shown.trace.number if shown.trace else 0):
+                    self.sink.write(shown)
+                self.ledger.shown(self.name, shown.trace)
+            elif self._last is not None and self._last.state == "cover":
+                self.sink.write(self._last)  # whoever looks sees that the camera lives
+        except SinkLost as error:
+            self.ledger.error(error.message)
+            if error.closed:
+                raise Closed from None
+            reopen(self.sink.close, self._open, self._ending, None if self.stays else _TRIES)
+        finally:
+            if shown is not None:
+                self.box.credit()
 
 
 class Outlets:
-    """Hands each safe frame to every sink. With `lossless` it waits for the slowest one, else the newest wins."""
+    """Hands each safe frame to every sink of the loop that began last.
 
-    def __init__(self, sinks: dict[str, Sink], ledger: Ledger, stopping: threading.Event, *, lossless: bool) -> None:
-        self._sinks, self._ledger, self._stopping, self._lossless = sinks, ledger, stopping, lossless
-        self._boxes: dict[str, Mailbox[SafeFrame]] = {name: Mailbox(credits=1) for name in sinks}
+    With `lossless` it waits for the slowest sink, else the newest frame wins. Whoever made it calls `close()`.
+    """
+
+    def __init__(self) -> None:
+        self._outlets: dict[str, _Outlet] = {}
+        self._lossless = False
+
+    def begin(self, sinks: dict[str, Sink], ledger: Ledger, spans: Spans, *, lossless: bool) -> None:
+        """A loop takes over. A sink that stayed goes on where it is wanted with the same settings."""
+        self._lossless = lossless
+        left, self._outlets = self._outlets, {}
+        for name, sink in sinks.items():
+            ledger.add_sink(name, timed=getattr(sink, "timed", False))
+            old = left.get(name)
+            if old is not None and old.stage.alive and _alike(old.sink, sink):
+                self._outlets[name] = left.pop(name)
+                old.ledger, old.spans = ledger, spans
+            else:
+                self._outlets[name] = _Outlet(name, sink, ledger, spans)
+        _finish(list(left.values()))
+
+    def start(self, format: Format, *, staying: bool) -> None:
+        """Open, each on its own thread, the sinks that stay or the others; wait for their `stages` to be opened."""
+        for name, outlet in self._outlets.items():
+            if outlet.stays is staying:
+                if outlet.format not in (None, format):
+                    _finish([outlet])
+                    outlet = self._outlets[name] = _Outlet(name, outlet.sink, outlet.ledger, outlet.spans)
+                if outlet.format is None:
+                    outlet.start(format)
 
     @property
-    def boxes(self) -> list[Mailbox[SafeFrame]]:
-        return list(self._boxes.values())
+    def stages(self) -> list[Stage]:
+        """The threads of the sinks that were started."""
+        return [outlet.stage for outlet in self._outlets.values() if outlet.format is not None]
+
+    @property
+    def alive(self) -> bool:
+        return any(stage.alive for stage in self.stages)
+
+    @property
+    def stay(self) -> bool:
+        """Is there a sink that stays, and lives?"""
+        return any(outlet.stays and outlet.stage.alive for outlet in self._outlets.values())
 
     def deliver(self, shown: SafeFrame) -> None:
-        for name, box in self._boxes.items():
+        for outlet in self._outlets.values():
+            if outlet.format is None:
+                continue
             try:
                 if self._lossless:
-                    box.hand(shown)
-                elif box.post(shown):
-                    self._ledger.dropped(name)
+                    outlet.box.hand(shown)
+                elif outlet.box.post(shown):
+                    outlet.ledger.dropped(outlet.name)
             except Closed:
                 continue  # this sink is gone, the others go on
 
-    def stages(self, format: Format) -> Iterator[Outlet]:
-        """What each sink's own thread does."""
-        for name, sink in self._sinks.items():
-            self._ledger.add_sink(name)
-            yield self._outlet(name, sink, format)
+    def end(self, cover: SafeFrame | None) -> None:
+        """The loop leaves: what was written to the others is finished, and `cover` stays on those that stay."""
+        for outlet in self._outlets.values():
+            if outlet.stays and cover is not None:
+                with suppress(Closed):
+                    outlet.box.post(cover)
+        _finish([outlet for outlet in self._outlets.values() if not outlet.stays])
 
-    def _outlet(self, name: str, sink: Sink, format: Format) -> Outlet:
-        box = self._boxes[name]
+    def close(self) -> None:
+        _finish(list(self._outlets.values()))
 
-        def open_sink() -> None:
-            sink.open(format)
 
-        def step() -> None:
-            shown = box.take()
-            assert shown is not None, "take without a time limit gives a frame"
-            try:
-                sink.write(shown)
-                self._ledger.shown(name, shown.trace)
-            except SinkLost as error:
-                self._ledger.error(error.message)
-                if error.closed:
-                    raise Closed from None
-                reopen(sink.close, open_sink, self._stopping, _TRIES)
-            finally:
-                box.credit()
+def _finish(outlets: list[_Outlet]) -> None:
+    for outlet in outlets:
+        outlet.end()
+    for outlet in outlets:
+        outlet.stage.join(_FINISH_S)
 
-        return f"sink {name}", open_sink, step, sink.close, box
+
+def _alike(one: Sink, two: Sink) -> bool:
+    """Parts of one kind with the same settings."""
+    return type(one) is type(two) and all(getattr(one, f.name) == getattr(two, f.name) for f in settings_of(type(one)))

@@ -9,10 +9,14 @@ them is lost (EngineLost), the part is closed and opened again, and a swapper we
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from engines.plugins import Plugins
 from live.frame import Captured, Face, Format, Image, Patch, Persona, SafeFrame
+from live.session import Session
+from live.sound import Sound
 
 SOURCES = Plugins("source", "live.sources")
 FINDERS = Plugins("finder", "live.finders")
@@ -26,6 +30,10 @@ class EndOfSource(Exception):
     """A source that has an end came to it. Not an error."""
 
 
+class NothingYet(Exception):
+    """A source has no picture at the moment, though nothing is wrong with it: its text says what it waits for."""
+
+
 class Source(Protocol):
     """Where pictures come from."""
 
@@ -33,7 +41,10 @@ class Source(Protocol):
         """Raises BadInput or NotAvailable; SourceLost where trying again later may help."""
 
     def read(self) -> Captured:
-        """Block for the next picture. Raises EndOfSource at the end, SourceLost when it went away."""
+        """Block for the next picture. Raises EndOfSource at the end, SourceLost when it went away.
+
+        A source that may wait for long raises NothingYet every now and then, and is read again: the cover shows why.
+        """
 
     def close(self) -> None: ...
 
@@ -54,11 +65,19 @@ class Finder(Protocol):
 
 class Swapper(Protocol):
     """Makes the new face. `drawn`: by drawing pixels, not by a net; it then lives on the pixels thread, beside the
-    finder's nets instead of behind them. `wears_model`: a trained model, else portraits.
+    finder's nets instead of behind them. `wears_model`: a trained model, else portraits. `needs_mesh`:
+    a face without one cannot be drawn over.
+
+    A swapper that has optional work may have an attribute `spare`, which the loop sets before each swap: 0 do all;
+    from 1 on leave out what only makes it prettier (an enhancer), from 2 on look half as often at what lies in front,
+    from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
     """
 
-    drawn: ClassVar[bool]
+    @property
+    def drawn(self) -> bool: ...
+
     wears_model: ClassVar[bool]
+    needs_mesh: ClassVar[bool]
 
     def open(self) -> None: ...
 
@@ -99,7 +118,12 @@ class Mark(Protocol):
 
 
 class Sink(Protocol):
-    """Where pictures go. `outgoing`: others can see them there, so that they must be told what they see."""
+    """Where pictures go. `outgoing`: others can see them there, so that they must be told what they see.
+
+    One that says `stays = True` is a device that other programs look at: it is opened before the nets are loaded,
+    shows a cover while nothing else comes, and may outlive the loop.
+    `timed = True`: each picture goes with its time, so that sound needs no delay there.
+    """
 
     outgoing: ClassVar[bool]
 
@@ -111,3 +135,23 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what was written, so that it can be used."""
+
+
+@dataclass
+class Parts:
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
+    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
+    is no label among them, where that was asked for. A `sound` is kept as late as the picture is.
+    """
+
+    source: Source
+    finder: Finder
+    swapper: Swapper
+    blender: Blender
+    sinks: dict[str, Sink]
+    persona: Callable[[Finder], Persona]
+    marks: Sequence[Mark] = ()
+    why_not: Callable[[], str] = lambda: ""
+    session: Session | None = None
+    reason: str = ""
+    sound: Sound | None = None

@@ -8,7 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_FARTHEST = 1e6  # pixels; a vertex beyond is nonsense, and its triangles are left out
+_FARTHEST = np.float32(1e6)  # pixels; a vertex beyond is nonsense, and its triangles are left out
+_INSIDE, _OUTER = np.float32(-1e-5), np.float32(1 + 1e-5)  # pixels on an edge belong to both its triangles
+
+
+_F = np.float32  # whole numbers beside float32 would make numba compute in float64, which is slower
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"}, boundscheck=False)
@@ -20,19 +24,18 @@ def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  #
     Pixels that no triangle covers get alpha 0 and a place far outside the portrait.
     """
     rows, columns = alpha.shape
-    for y in range(rows):
-        for x in range(columns):
-            alpha[y, x] = 0
-            depth[y, x] = np.float32(1e9)
-            map_x[y, x] = np.float32(-1e4)
-            map_y[y, x] = np.float32(-1e4)
+    alpha[:] = 0
+    depth[:] = _F(1e9)
+    map_x[:] = _F(-1e4)
+    map_y[:] = _F(-1e4)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]
         cx, cy = points[c, 0], points[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < 1e-3:
+        abx, aby, acx, acy = bx - ax, by - ay, cx - ax, cy - ay
+        area = abx * acy - aby * acx
+        if abs(area) < _F(1e-3):
             continue
         # Bounded before they become whole numbers: a number too large for one could become any place.
         if not (max(abs(ax), abs(bx), abs(cx), abs(ay), abs(by), abs(cy)) < _FARTHEST):
@@ -41,22 +44,25 @@ def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  #
         x1 = min(columns - 1, int(np.floor(max(ax, bx, cx))))
         y0 = max(0, int(np.ceil(min(ay, by, cy))))
         y1 = min(rows - 1, int(np.floor(max(ay, by, cy))))
-        inv = np.float32(1.0) / area
+        inv = _F(1) / area
         # Barycentric coordinates are linear in x: v and w grow by a constant from pixel to pixel.
-        dv, dw = (cy - ay) * inv, -(by - ay) * inv
+        dv, dw = acy * inv, -aby * inv
+        az, abz, acz = points[a, 2], points[b, 2] - points[a, 2], points[c, 2] - points[a, 2]
+        sx, abs_, acs = source[a, 0], source[b, 0] - source[a, 0], source[c, 0] - source[a, 0]
+        sy, abq, acq = source[a, 1], source[b, 1] - source[a, 1], source[c, 1] - source[a, 1]
+        k0, abk, ack = weight[a], weight[b] - weight[a], weight[c] - weight[a]
         for y in range(y0, y1 + 1):
-            v = ((x0 - ax) * (cy - ay) - (y - ay) * (cx - ax)) * inv
-            w = ((bx - ax) * (y - ay) - (by - ay) * (x0 - ax)) * inv
+            v = ((_F(x0) - ax) * acy - (_F(y) - ay) * acx) * inv
+            w = (abx * (_F(y) - ay) - aby * (_F(x0) - ax)) * inv
             for x in range(x0, x1 + 1):
-                u = np.float32(1.0) - v - w
-                if u >= -1e-5 and v >= -1e-5 and w >= -1e-5:
-                    z = u * points[a, 2] + v * points[b, 2] + w * points[c, 2]
+                if v >= _INSIDE and w >= _INSIDE and v + w <= _OUTER:
+                    z = az + v * abz + w * acz
                     if z < depth[y, x]:
                         depth[y, x] = z
-                        map_x[y, x] = u * source[a, 0] + v * source[b, 0] + w * source[c, 0]
-                        map_y[y, x] = u * source[a, 1] + v * source[b, 1] + w * source[c, 1]
-                        k = u * weight[a] + v * weight[b] + w * weight[c]
-                        alpha[y, x] = np.uint8(min(max(k, 0.0), 1.0) * 255.0 + 0.5)
+                        map_x[y, x] = sx + v * abs_ + w * acs
+                        map_y[y, x] = sy + v * abq + w * acq
+                        k = k0 + v * abk + w * ack
+                        alpha[y, x] = np.uint8(min(max(k, _F(0)), _F(1)) * _F(255) + _F(0.5))
                 v += dv
                 w += dw
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from engines.errors import DoppelcamError
 from live.mailbox import Closed
 
-PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Pauses before the tries; the last one is repeated."""
+PAUSES_S = (0.2, 0.5, 1.0)
+"""Pauses before the tries; the last one is repeated. A camera that is plugged in again shall be back within 2 s."""
 
 
 def reopen(

@@ -116,6 +116,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadInput(f"there is no settings file {path}") from None
     except OSError as error:
         raise BadInput(f"settings file {path} cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise BadInput(f"settings file {path} is nested too deep") from None
     except ValueError as error:  # not TOML, not UTF-8, or a number with thousands of digits
         raise BadInput(f"settings file {path} is not TOML: {error}") from error
 

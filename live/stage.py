@@ -14,7 +14,7 @@ class Stage:
 
     `open` runs first (its failure is kept in `error` and the step never runs), then `step` again and again until
     it raises Closed or something else (kept in `error`), then `close`, always. `done` is called last, whatever
-    happened. Everything runs on the stage's own thread.
+    happened. Everything runs on the stage's own thread. With `go`, the first step waits for that event.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Stage:
         step: Callable[[], None],
         close: Callable[[], None],
         done: Callable[[], None],
-        go: threading.Event,
+        go: threading.Event | None = None,
     ) -> None:
         self.name = name
         self.error: BaseException | None = None
@@ -54,7 +54,8 @@ class Stage:
         self.opened.set()
         try:
             if self.error is None:
-                self._go.wait()
+                if self._go is not None:
+                    self._go.wait()
                 while True:
                     self._step()
         except Closed:
@@ -69,10 +70,8 @@ class Stage:
             self._done()
 
 
-def start_all(stages: list[Stage]) -> None:
-    """Start these threads and wait until all have opened their parts. Raises all reasons if some could not."""
-    for stage in stages:
-        stage.start()
+def wait_opened(stages: list[Stage]) -> None:
+    """Wait until all these have opened their parts. Raises all reasons if some could not."""
     for stage in stages:
         stage.opened.wait()
     errors = errors_of(stages)

@@ -18,6 +18,7 @@ clock: Clock = time.perf_counter_ns
 # The stations of a frame, in order; the time of a step is the time since the station before.
 STATIONS = ("captured", "taken", "found", "swapped", "blended", "marked", "shown")
 STEPS = {"taken": "wait", "found": "find", "swapped": "swap", "blended": "blend", "marked": "mark", "shown": "show"}
+_DELAY_FRAMES = 60
 
 
 class Histogram:
@@ -56,12 +57,14 @@ class Histogram:
 
 
 class Trace:
-    """When one frame passed each station, in clock nanoseconds."""
+    """When one frame, by its number, passed each station, in clock nanoseconds; what was spared in it."""
 
-    __slots__ = ("stamps",)
+    __slots__ = ("number", "spare", "stamps")
 
-    def __init__(self, captured_ns: int) -> None:
+    def __init__(self, captured_ns: int, number: int = 0) -> None:
         self.stamps = {"captured": captured_ns}
+        self.number = number
+        self.spare = 0
 
     def stamp(self, station: str, now_ns: int) -> None:
         self.stamps[station] = now_ns
@@ -73,20 +76,31 @@ class Ledger:
     def __init__(self, clock: Clock = clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self.period_ms = 1000 / 30
+        self._sinks: dict[str, Counter[str]] = {}
+        self._delays: dict[str, float] = {}  # of each sink that shows at once
+        self._engines: dict[str, dict[str, str]] = {}
+        self._marks: dict[str, Any] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all figures so far, as a bench does when things have warmed up; frames that are inside count on."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
         self._counts: Counter[str] = Counter()
         self._covers: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._steps = {name: Histogram() for name in STEPS.values() if name != "show"}
-        self._ages: dict[str, Histogram] = {}
+        self._ages: dict[str, Histogram] = {sink: Histogram() for sink in self._sinks}
+        self._sinks = {sink: Counter() for sink in self._sinks}
         self._age = Histogram()
         self._late = 0
-        self._sinks: dict[str, Counter[str]] = {}
-        self._engines: dict[str, dict[str, str]] = {}
-        self._marks: dict[str, Any] = {}
+        self._delays = dict.fromkeys(self._delays, 0.0)
         self._began_ns: int | None = None
         self._first_live_ns: int | None = None
-        self._made_ns = clock()
-        self.period_ms = 1000 / 30
+        self._made_ns = self._clock()
         self._recent: list[tuple[int, float]] = []
 
     def count(self, what: str, n: int = 1) -> None:
@@ -104,6 +118,11 @@ class Ledger:
         """Count an error by its one-line description (never holds picture data or file contents)."""
         with self._lock:
             self._errors[line] += 1
+
+    def engines_of(self, part: object) -> None:
+        """Note what the models of an opened part run on."""
+        for engine in getattr(part, "engines", ()):
+            self.engine(engine.model, str(engine.variant), engine.fallback)
 
     def engine(self, model: str, runs_on: str, fallback: str) -> None:
         """Note what a model runs on, and why that is not what was asked for, if so."""
@@ -127,8 +146,11 @@ class Ledger:
                 self._steps[STEPS[station]].add((now - before) / 1e6)
                 before = now
 
-    def add_sink(self, sink: str) -> None:
+    def add_sink(self, sink: str, *, timed: bool = False) -> None:
+        """`timed`: pictures go there with their times, so that its age says nothing about when they are seen."""
         with self._lock:
+            if not timed:
+                self._delays[sink] = 0.0
             self._sinks[sink] = Counter()
             self._ages[sink] = Histogram()
 
@@ -148,10 +170,21 @@ class Ledger:
             age_ms = (now - trace.stamps["captured"]) / 1e6
             self._ages[sink].add(age_ms)
             self._age.add(age_ms)
+            if sink in self._delays:
+                shown = min(self._ages[sink].count, _DELAY_FRAMES)
+                step = (age_ms - self._delays[sink]) / shown
+                # Once it is known, a late frame now and then shifts the sound by no more than this.
+                self._delays[sink] += step if shown < _DELAY_FRAMES else min(max(step, -0.5), 0.5)
             self._late += age_ms > 2 * self.period_ms
             self._recent.append((now, age_ms))
             if len(self._recent) > 240:
                 del self._recent[:120]
+
+    @property
+    def sound_delay_ms(self) -> float:
+        """How much later than the sound the picture is seen: the smoothed age at the first sink that shows at once."""
+        with self._lock:
+            return next(iter(self._delays.values()), 0.0)
 
     def status(self) -> dict[str, float]:
         """The last two seconds for a status line: fps and age in ms of swapped frames, drops and covers so far."""
@@ -162,6 +195,7 @@ class Ledger:
             return {
                 "fps": len(ages) / span_s / max(1, len(self._sinks)),
                 "age_p50": float(np.percentile(ages, 50)) if ages else 0.0,
+                "sound_delay": next(iter(self._delays.values()), 0.0),
                 "age_p95": float(np.percentile(ages, 95)) if ages else 0.0,
                 "dropped": self._dropped(),
                 "covers": sum(self._covers.values()),
@@ -194,6 +228,7 @@ class Ledger:
                 "source_lost": count["source_lost"],
                 "engine_lost": count["engine_lost"],
                 "age_ms": self._age.report(),
+                "sound_delay_ms": round(next(iter(self._delays.values()), 0.0), 1),
                 "late_by_2_periods": int(self._late),
                 "percent_in_time": round(self._age.share_below(self.period_ms), 2),
                 "period_ms": round(self.period_ms, 3),

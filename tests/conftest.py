@@ -15,6 +15,7 @@ from live.finders.mediapipe_mesh import MediapipeMesh
 from live.frame import SafeFrame
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.trace import Trace
+from tests import pipewire_session
 from tests.gpu_doubles import GpuDoubles
 from tests.model_server import WHY_NOT, ModelServer, installed
 
@@ -57,6 +58,19 @@ def safe_frame():
         return SafeFrame(values._GUARDS_KEY, np.array(image, np.uint8), state, position_s, trace)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def pipewire(tmp_path_factory):
+    """A private PipeWire session, in which parts opened by this process live too."""
+    if not pipewire_session.installed():
+        pytest.skip(pipewire_session.WHY_NOT)
+    session = pipewire_session.PipeWireSession(tmp_path_factory.mktemp("run"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_RUNTIME_DIR", "PIPEWIRE_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
+            patch.setenv(name, session.environment[name])
+        yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

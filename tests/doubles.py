@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from engines.errors import SinkLost, SourceLost
 from live.frame import Captured, Face, Format, Patch, Persona, SafeFrame, View
 from live.guard import Guard
-from live.loop import Loop, LoopSettings, Parts
-from live.parts import EndOfSource
+from live.loop import Loop, LoopSettings
+from live.parts import EndOfSource, Parts
+from live.settings import setting
 from live.trace import clock
 from live.track import Tracks
 
@@ -57,7 +59,7 @@ class NumberedCamera:
     faces: Callable[[int], int] = lambda number: 1
     script: Callable[[int, np.ndarray], np.ndarray | None] = lambda number, image: None
     wait: Callable[[int], None] = lambda number: None
-    sound: str | None = None
+    sound: object = None
     opened: int = field(default=0, init=False)
     closed: int = field(default=0, init=False)
     number: int = field(default=0, init=False)
@@ -220,6 +222,15 @@ class Witness:
         return [entry for entry in self.seen if entry[2]]
 
 
+@dataclass
+class StayingWitness(Witness):
+    """A camera device that other programs look at. `size` is a setting."""
+
+    stays: ClassVar[bool] = True
+
+    size: int = setting(1, "a setting")
+
+
 def any_persona(finder):
     """A persona without a picture, for swappers that do not look at it."""
     face = Face(np.zeros((5, 2), np.float32), None, 1.0)
@@ -235,6 +246,7 @@ def make_loop(
     guard=None,
     lossless=True,
     persona=any_persona,
+    outlets=None,
     marks=(),
     **settings,
 ):
@@ -248,4 +260,4 @@ def make_loop(
         persona,
         marks=marks,
     )
-    return Loop(parts, guard or Guard(), Tracks(), LoopSettings(**settings), lossless=lossless)
+    return Loop(parts, guard or Guard(), Tracks(), LoopSettings(**settings), lossless=lossless, outlets=outlets)

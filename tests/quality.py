@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from live.align import INNER_LIPS, LEFT_EYE, OVAL, RIGHT_EYE
-from live.app import loop_of, parts_of, read_run
+from live.app import loop_of, parts_of
 from live.cli.bench.excerpt import Excerpt
 from live.personas import open_persona
+from live.run import read_run
 
 OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)

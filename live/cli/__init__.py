@@ -11,8 +11,11 @@ import typer
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
 from live.cli import bench, consent, faces, lower, models
+from live.cli import doctor as doctor_command
 from live.cli import export as export_command
 from live.cli import list as list_command
+from live.cli import record as record_command
+from live.cli import replay as replay_command
 from live.cli import run as run_command
 from live.cli import verify as verify_command
 from live.cli.screen import Notices, complain
@@ -25,7 +28,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run_command.run)
+app.command("record")(record_command.record)
+app.command("replay")(replay_command.replay)
 app.command("list")(list_command.list_parts)
+app.command("doctor")(doctor_command.doctor)
 app.command("export")(export_command.export)
 app.add_typer(bench.app, name="bench")
 models.app.command("lower")(lower.lower)

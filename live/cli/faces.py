@@ -200,8 +200,9 @@ def list_sessions(as_json: Annotated[bool, typer.Option("--json", help="As JSON.
 
 def hold_challenge(photos: object, camera: str, finder: object) -> str:
     """The challenge before this camera, told on the screen; what goes into the record. Raises BadInput."""
-    from live.app import read_run, source_of
+    from live.app import source_of
     from live.personas import enrol
+    from live.run import read_run
 
     source = source_of(read_run(None, [], {"source": camera}))
     enrol.demand_camera(source)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from engines.card import ModelCard, read_card
+from engines.card import CARD_FILE, ModelCard, read_card
 from engines.errors import BadInput, ModelError
 from engines.store import Store, check_name, name_from, sha256_of, user_store
 from live.catalogue import SHIPPED_KINDS, Entry, by_sha256, catalogue, known
@@ -69,13 +69,20 @@ def list_models() -> None:
 
 @app.command()
 def add(
-    path: Annotated[Path, typer.Argument(help="An .onnx or .dfm file, or a model folder with its card.json.")],
+    path: Annotated[
+        Path, typer.Argument(help="An .onnx or .dfm file, a model folder with its card.json, or an InsightFace pack's.")
+    ],
     name: Annotated[str, typer.Option("--name", help="What to call it; else as the file is called.")] = "",
     licence: _Licence = "",
     family: Annotated[str, typer.Option("--family", help="What it is, where several kinds look alike.")] = "",
 ) -> None:
     """Add a model that you have: it is looked at, given a card, and copied."""
     path = path.expanduser()
+    if path.is_dir() and not (path / CARD_FILE).exists() and any(path.glob("*.onnx")):
+        if name or family:
+            raise BadInput(f"{path} holds several models", hint="leave out --name and --family, or add one file")
+        _add_pack(path, licence)
+        return
     if path.is_dir():
         if licence or family:
             raise BadInput(f"the card in {path} says what that model is", hint="leave out --licence and --family")
@@ -157,6 +164,29 @@ def remove(name: _Name, yes: Annotated[bool, typer.Option("--yes", help="Do not 
         typer.confirm(f"Delete {name} ({_megabytes(size)})?", abort=True, err=True)
     store.remove(name)
     err.print(f"removed {name}, {_megabytes(size)}")
+
+
+def _add_pack(folder: Path, licence: str) -> None:
+    """Add what is known of a folder of models, such as InsightFace's buffalo_l; say what is not."""
+    store, added, others = user_store(), 0, []
+    names = {file: model for entry in catalogue().values() for file, model in entry.models.items()}
+    for file in sorted(folder.glob("*.onnx")):
+        sha256 = sha256_of(file)
+        entry = by_sha256(sha256)
+        name = entry.name if entry else names.get(file.name) or name_from(file.stem)
+        if name in store.names():
+            err.print(f"{escape(name)} is installed already", soft_wrap=True)
+            added += 1
+            continue
+        try:
+            _told(_adopt(store, file, sha256, name, licence))
+            added += 1
+        except (ModelError, BadInput) as error:
+            others.append(f"{file.name}: {error.message}")
+    for line in others:
+        err.print(f"left out {escape(line)}", soft_wrap=True)
+    if not added:
+        raise ModelError(f"nothing in {folder} is of a kind that is known here", hint="doppelcam models add FILE")
 
 
 def _adopt(

@@ -32,6 +32,11 @@ def complain(error: DoppelcamError) -> None:
         err.print(f"[bold]hint:[/]  {escape(error.hint)}", soft_wrap=True)
 
 
+def say(line: str) -> None:
+    """One line to stderr that the user should not miss."""
+    err.print(f"[bold yellow]{escape(line)}[/]", soft_wrap=True)
+
+
 def sum_up(tree: dict[str, Any]) -> None:
     """The ledger's report in one line to stderr, and a line for each kind of error."""
     frames, age = tree["frames"], tree["age_ms"]
@@ -40,7 +45,7 @@ def sum_up(tree: dict[str, Any]) -> None:
     err.print(
         f"{frames['processed']} frames in {tree['seconds']:.1f} s ({frames['per_second']:.1f} a second): "
         f"{frames['live']} live, {frames['held']} held, {covers} covers, {dropped} dropped; "
-        f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms",
+        f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms; sound +{tree['sound_delay_ms']:.0f} ms",
         soft_wrap=True,
     )
     for model, facts in tree["engines"].items():
@@ -57,8 +62,8 @@ class Notices(logging.Handler):
     """What the packages below say while they start, on the screen: "first use: measuring", "fallback"."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        colour = "bold yellow" if record.levelno >= logging.WARNING else "dim"
-        err.print(f"[{colour}]{escape(record.getMessage())}[/]", soft_wrap=True)
+        style = getattr(record, "style", None) or ("bold yellow" if record.levelno >= logging.WARNING else "dim")
+        err.print(f"[{style}]{escape(record.getMessage())}[/]", soft_wrap=True)
 
 
 class StatusLine:
@@ -89,6 +94,7 @@ class StatusLine:
             ("live ", "bold green"),
             f"{status['fps']:5.1f} fps   ",
             f"age p50 {status['age_p50']:5.1f}  p95 {status['age_p95']:5.1f} ms   ",
+            f"sound +{status['sound_delay']:.0f} ms   ",
             f"dropped {status['dropped']:.0f}   covers {status['covers']:.0f}   ",
             ("Ctrl-C ends", "dim"),
         )

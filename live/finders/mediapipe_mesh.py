@@ -19,7 +19,7 @@ from live.models import shipped
 from live.settings import setting
 
 _DETECTOR_PX = 128
-_MESH_PX = 192
+MESH_PX = 192
 _EYE_PX = 64
 _EYE_ZOOM = 2.3  # side of the iris net's crop, as a multiple of the distance between the eye's corners
 # Points of the lids between the corners: in the iris net's numbers, in the mesh's for the right and the left eye. The
@@ -32,6 +32,10 @@ _LIDS = (
 # These nets count from the corner of the first pixel, doppelcam from its centre.
 _CORNER = np.array([0.5, 0.5, 0], np.float32)
 _EYE_MOVES = 0.02  # mean move of an eye's points from which it has changed, as part of its width
+_EYE_RESTS = (
+    3.0  # grey levels by which the picture of an eye differs while it rests: points are off by 0.005 eye widths
+)
+_EYE_STILL = 6  # frames after which it is read even so
 _LOOKS = 4  # at most so many looks of the mesh net for one face in one frame
 _OFF = 0.06  # how far off the middle a face may lie in its crop, as part of the crop's side
 # The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
@@ -47,12 +51,14 @@ _ANCHORS = np.array(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Eyes:
-    """What was seen of a face's eyes last (see `_look_at_eye`), and which of them was looked at."""
+    """What the net said of a face's eyes last (see `_read_eye`), of which crops, small, and which eye's turn it was."""
 
     eyes: tuple[Floats, Floats]
+    crops: list[Image]
     turn: int
+    still: int = 0  # frames since the net was asked
 
 
 @dataclass
@@ -77,9 +83,13 @@ class MediapipeMesh:
     _square_turn: int = field(default=0, init=False)
 
     def open(self) -> None:
-        self._detector, self._mesh = self._open("face_detector"), self._open("face_mesh")
+        self._mesh = self._open("face_mesh")
         if self.eyes:
             self._iris = self._open("iris")
+        self._open_detector()
+
+    def _open_detector(self) -> None:
+        self._detector = self._open("face_detector")
 
     def _open(self, model: str) -> Engine:
         return open_engine(shipped(model), self.engine, self.threads, self.fallback)
@@ -98,8 +108,8 @@ class MediapipeMesh:
         for old in previous:
             if old.mesh is None:
                 continue
-            face = self._settle(image, crop_around(old.mesh, _MESH_PX), old.track)
-            if face is not None and not _among(faces, face.points):
+            face = self._settle(image, crop_around(old.mesh, MESH_PX), old.track)
+            if face is not None and not among(faces, face.points):
                 faces.append(face)
         self._since_look += 1
         if len(faces) < max(1, len(previous)) or self._since_look >= self.look_around:
@@ -113,26 +123,21 @@ class MediapipeMesh:
         """The face with its irises, and with lids that close: the mesh net alone keeps shut lids wide apart.
 
         Eyes look and blink together: of a face that is followed one is looked at in each frame, in turn, and the other
-        one only if that one has changed.
+        one only if that one has changed. An eye whose picture is the one that the net has seen is not read again.
         """
         if self._iris is None or face.mesh is None:
             return face
         known = self._eyes_of.get(face.track) if face.track else None
-        turn = 0 if known is None else 1 - known.turn
-        first = self._look_at_eye(image, face.mesh, turn)
-        if first is None:
-            return face
-        if known is not None and np.abs(first - known.eyes[turn]).mean() < _EYE_MOVES:
-            second: Floats | None = known.eyes[1 - turn]
+        if known is None:
+            known = self._first_look(image, face.mesh)
+            if known is None:
+                return face
+            if face.track:
+                self._eyes_of[face.track] = known
         else:
-            second = self._look_at_eye(image, face.mesh, 1 - turn)
-        if second is None:
-            return face
-        eyes = (first, second) if turn == 0 else (second, first)
-        if face.track:
-            self._eyes_of[face.track] = _Eyes(eyes, turn)
+            self._look_again(image, face.mesh, known)
         mesh, irises = face.mesh.copy(), []
-        for eye, corners, lids in zip(eyes, EYE_CORNERS, _LIDS, strict=True):
+        for eye, corners, lids in zip(known.eyes, EYE_CORNERS, _LIDS, strict=True):
             start, end = face.mesh[list(corners), :2]
             along = end - start
             across = np.array([-along[1], along[0]], np.float32)
@@ -141,15 +146,38 @@ class MediapipeMesh:
             irises.append([*points[0], np.linalg.norm(points[1] - points[0])])
         return replace(face, mesh=mesh, points=five_points(mesh), irises=np.array(irises, np.float32))
 
-    def _look_at_eye(self, image: Image, mesh: Floats, k: int) -> Floats | None:
+    def _first_look(self, image: Image, mesh: Floats) -> _Eyes | None:
+        crops = [_eye_crop(image, mesh, k) for k in range(2)]
+        right, left = (self._read_eye(crop, k) for k, crop in enumerate(crops))
+        if right is None or left is None:
+            return None
+        return _Eyes((right, left), [_small(crop) for crop in crops], turn=0)
+
+    def _look_again(self, image: Image, mesh: Floats, known: _Eyes) -> None:
+        """Look at one eye, and at the other if the first has changed; `known` is brought up to date."""
+        known.turn = 1 - known.turn
+        known.still += 1
+        for k in (known.turn, 1 - known.turn):
+            crop = _eye_crop(image, mesh, k)
+            small = _small(crop)
+            change = cv2.norm(small, known.crops[k], cv2.NORM_L1) / small.size
+            if change < _EYE_RESTS and known.still < _EYE_STILL:
+                return
+            known.crops[k] = small
+            eye = self._read_eye(crop, k)
+            if eye is None:
+                return
+            moved = float(np.abs(eye - known.eyes[k]).mean())
+            known.eyes = (eye, known.eyes[1]) if k == 0 else (known.eyes[0], eye)
+            known.still = 0
+            if moved < _EYE_MOVES:
+                return
+
+    def _read_eye(self, crop: Image, k: int) -> Floats | None:
         """Iris centre, a point on its edge, lids: float32 [16, 2] from the middle of the eye's corners; the first
-        number along the line between them, the second across, both in its length.
+        number along the line between them, the second across, both in its length. None where they make no sense.
         """
         assert self._iris is not None, "open() comes first"
-        start, end = mesh[list(EYE_CORNERS[k]), :2]
-        along = end - start
-        side = _EYE_ZOOM * float(np.hypot(*along))
-        crop = cut(image, square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX), _EYE_PX)
         mirrored = k == 1  # the net knows right eyes only
         answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
         iris, lids = answer["iris"][:, :2], answer["eye"][_LID_POINTS, :2]
@@ -175,10 +203,10 @@ class MediapipeMesh:
             detections = self._detect(image, x, y, side, side)
         new: list[Face] = []
         for matrix, centre in detections:
-            if _among(known + new, centre[None]):
+            if among(known + new, centre[None]):
                 continue
             face = self._settle(image, matrix, 0)
-            if face is not None and not _among(known + new, face.points):
+            if face is not None and not among(known + new, face.points):
                 new.append(face)
         return new
 
@@ -187,11 +215,11 @@ class MediapipeMesh:
         assert self._detector is not None, "open() comes first"
         side = max(width, height)
         part = image[y : y + height, x : x + width]
-        coarse = max(1, side // (4 * _DETECTOR_PX))  # every n-th pixel is enough before the averaging below
         scale = _DETECTOR_PX / side
-        small = cv2.resize(
-            part[::coarse, ::coarse], (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
-        )
+        room = round(width * scale), round(height * scale)
+        if side > 3 * _DETECTOR_PX:  # some of the pixels are enough before the averaging below
+            part = cv2.resize(part, (2 * room[0], 2 * room[1]), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        small = cv2.resize(part, room, interpolation=cv2.INTER_AREA)
         canvas = np.zeros((_DETECTOR_PX, _DETECTOR_PX, 3), np.uint8)
         left, top = (_DETECTOR_PX - small.shape[1]) // 2, (_DETECTOR_PX - small.shape[0]) // 2
         canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
@@ -213,7 +241,7 @@ class MediapipeMesh:
             taken.append((centre, size))
             eyes = raw[4:8].reshape(2, 2)
             level = float(np.arctan2(*(eyes[1] - eyes[0])[::-1]))
-            found.append((square(centre.astype(np.float32), 1.6 * size, level, _MESH_PX), centre))
+            found.append((square(centre.astype(np.float32), 1.6 * size, level, MESH_PX), centre))
         return found
 
     def _settle(self, image: Image, matrix: Floats, track: int) -> Face | None:
@@ -226,7 +254,7 @@ class MediapipeMesh:
             face = self._look(image, matrix, track)
             if face is None or face.mesh is None:
                 return None
-            again = crop_around(face.mesh, _MESH_PX)
+            again = crop_around(face.mesh, MESH_PX)
             if _same_crop(matrix, again):
                 return face
             matrix = again
@@ -235,7 +263,7 @@ class MediapipeMesh:
     def _look(self, image: Image, matrix: Floats, track: int) -> Face | None:
         """The mesh of the face in this crop; None where there is none or it makes no sense."""
         assert self._mesh is not None, "open() comes first"
-        answer = self._mesh.run({"image": cut(image, matrix, _MESH_PX)})
+        answer = self._mesh.run({"image": cut(image, matrix, MESH_PX)})
         presence = float(1 / (1 + np.exp(-np.clip(answer["presence"][0], -50, 50))))
         points = answer["points"]
         if not presence >= self.presence or not np.isfinite(points).all():
@@ -249,12 +277,26 @@ class MediapipeMesh:
         return face_from_mesh(mesh, presence, track)
 
 
+def _eye_crop(image: Image, mesh: Floats, k: int) -> Image:
+    """The picture around an eye with level corners, for the iris net."""
+    start, end = mesh[list(EYE_CORNERS[k]), :2]
+    along = end - start
+    side = _EYE_ZOOM * float(np.hypot(*along))
+    return cut(image, square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX), _EYE_PX)
+
+
+def _small(crop: Image) -> Image:
+    """What lies between the lids and around, small, so that a camera's noise is no change."""
+    part = crop[_EYE_PX // 4 : _EYE_PX * 3 // 4]
+    return cv2.resize(part, (_EYE_PX // 4, _EYE_PX // 8), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
 def _same_crop(one: Floats, other: Floats) -> bool:
     """Do two crops show the face at about the same place and size?"""
     a, b = cv2.invertAffineTransform(one), cv2.invertAffineTransform(other)
-    middle = np.array([_MESH_PX / 2, _MESH_PX / 2, 1], np.float32)
-    side = float(np.hypot(b[0, 0], b[1, 0])) * _MESH_PX
-    growth = float(np.hypot(a[0, 0], a[1, 0])) * _MESH_PX / side
+    middle = np.array([MESH_PX / 2, MESH_PX / 2, 1], np.float32)
+    side = float(np.hypot(b[0, 0], b[1, 0])) * MESH_PX
+    growth = float(np.hypot(a[0, 0], a[1, 0])) * MESH_PX / side
     return float(np.linalg.norm((a - b) @ middle)) < _OFF * side and 0.8 < growth < 1.25
 
 
@@ -263,7 +305,7 @@ def _area(face: Face) -> float:
     return (x1 - x0) * (y1 - y0)
 
 
-def _among(faces: list[Face], points: Floats) -> bool:
+def among(faces: list[Face], points: Floats) -> bool:
     """Is the middle of `points` inside one of these faces?"""
     x, y = points.mean(0)
     for face in faces:

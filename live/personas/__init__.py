@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from engines.card import CARD_FILE, ModelCard, read_card
 from engines.errors import BadInput, DoppelcamError
@@ -25,6 +24,7 @@ from live.personas.portraits import (
     SAMPLE_PORTRAITS,
     is_there,
     open_views,
+    path_of,
     sample_names,
     sample_view,
     split_number,
@@ -69,7 +69,7 @@ def choose(spec: str) -> Choice:
             raise BadInput(f"there is no sample face {name!r}", hint=f"choose one of: {', '.join(sample_names())}")
         name = name or "joel"
         return Choice(name, "synthetic", lambda finder: Persona(name, (sample_view(name, finder),), None, "synthetic"))
-    if not is_there(Path(spec).expanduser()):
+    if not is_there(path_of(spec)):
         packs = user_packs()
         if spec in packs.names():
             return _packed(packs, spec)
@@ -91,7 +91,7 @@ def model_of(spec: str) -> ModelCard | None:
 
     Raises BadInput for a model of another kind, ModelError for a broken card.
     """
-    path = Path(spec).expanduser()
+    path = path_of(spec)
     if os.path.lexists(path / CARD_FILE):
         card = read_card(path)
     elif not is_there(path) and spec in user_store().names():

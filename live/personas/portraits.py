@@ -61,12 +61,20 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def path_of(text: str) -> Path:
+    """The path that was written, `~` and `~name` resolved where there is such a user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def split_number(spec: str) -> tuple[Path, int | None]:
     """`group.jpg#2` as its path and number, unless there is a file that is called so."""
-    path = Path(spec).expanduser()
+    path = path_of(spec)
     match = re.fullmatch(r"(.+)#(\d{1,9})", spec)
     if match and not is_there(path):
-        return Path(match[1]).expanduser(), int(match[2])
+        return path_of(match[1]), int(match[2])
     return path, None
 
 

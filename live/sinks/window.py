@@ -15,6 +15,8 @@ from engines.errors import NotAvailable, SinkLost
 from live.frame import Format, SafeFrame
 from live.settings import setting
 
+_MOST = 1280, 720  # at first; the user may make it larger
+
 
 @dataclass
 class Window:
@@ -32,7 +34,8 @@ class Window:
         os.environ.setdefault("QT_LOGGING_RULES", "*=false")  # Qt warns about fonts that this window does not use
         try:
             cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-            cv2.resizeWindow(self.title, format.width, format.height)
+            shrink = min(1.0, _MOST[0] / format.width, _MOST[1] / format.height)
+            cv2.resizeWindow(self.title, round(format.width * shrink), round(format.height * shrink))
         except cv2.error as error:
             raise NotAvailable(
                 f"no window can be opened: {error.err}", hint="is this OpenCV built without a GUI?"

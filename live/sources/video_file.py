@@ -1,8 +1,7 @@
-"""A video file or URL as a source, in real time or as fast as it goes."""
+"""A video file as a source, in real time or as fast as it goes."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,9 +13,12 @@ import cv2
 import numpy as np
 
 from engines.errors import BadInput, SourceLost
+from live.address import is_address, shown
 from live.frame import Captured, Format, Image
 from live.parts import EndOfSource
 from live.settings import setting
+from live.sound.of_file import FileTrack
+from live.sources._pace import Pace
 from live.trace import clock
 from live.videos import FORMATS, LIMITS, MOST_PIXELS, look_into
 
@@ -27,28 +29,28 @@ _BT709 = 1
 class VideoFile:
     """Source: frames of the first video stream, turned as the file says. `paced` shows them when they are due."""
 
-    path: str = setting("", "the file or URL", argument=True)
+    path: str = setting("", "the file", argument=True)
     repeat: bool = setting(False, "start again at the end")
     paced: bool = setting(True, "in real time; otherwise as fast as it goes")
 
     _container: Any = field(default=None, init=False, repr=False)
     _frames: Iterator[av.VideoFrame] = field(init=False, repr=False)
     _fps: float = field(default=30.0, init=False)
-    _start_ns: int | None = field(default=None, init=False)
+    _pace: Pace = field(default_factory=Pace, init=False, repr=False)
     _first_s: float | None = field(default=None, init=False)
     _offset_s: float = field(default=0.0, init=False)
     _last_s: float = field(default=0.0, init=False)
 
     def open(self) -> Format:
         where = self.path
-        is_url = "://" in where
-        if not is_url and not Path(where).expanduser().is_file():
+        if is_address(where):
+            raise BadInput(f"{shown(where)} is an address, not a file", hint="--source takes it as it is: network")
+        if not Path(where).expanduser().is_file():
             raise BadInput(f"there is no video file {where}", hint="check its path")
-        name = where if is_url else str(Path(where).expanduser())
-        if not is_url:
-            look_into(Path(name))
+        name = str(Path(where).expanduser())
+        look_into(Path(name))
         try:
-            self._container = av.open(name, timeout=10.0 if is_url else None, options={} if is_url else FORMATS)
+            self._container = av.open(name, options=FORMATS)
             streams = self._container.streams.video
             if not streams:
                 raise BadInput(f"{where} has no video in it", hint="expected a video file such as mp4, mov, mkv, webm")
@@ -59,10 +61,8 @@ class VideoFile:
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
             raise BadInput(
-                f"{where} is not a video that can be read ({_reason(error)})",
-                hint="check the address and the network"
-                if is_url
-                else "expected a video file such as mp4, mov, mkv, webm",
+                f"{where} is not a video that can be read ({reason(error)})",
+                hint="expected a video file such as mp4, mov, mkv, webm",
             ) from None
         except BadInput:
             self.close()
@@ -75,8 +75,8 @@ class VideoFile:
         self._fps = float(rate) if 1 <= rate <= 240 else 30.0
         height, width = to_bgr(first).shape[:2]
         self._frames = _chain(first, self._frames)
-        self._start_ns = self._first_s = None
-        sound = name if self._container.streams.audio and not self.repeat else None
+        self._first_s, self._pace = None, Pace()
+        sound = FileTrack(name) if self._container.streams.audio and not self.repeat else None
         return Format(width, height, self._fps, sound)
 
     def read(self) -> Captured:
@@ -86,7 +86,7 @@ class VideoFile:
                 self._rewind()
                 frame = next(self._frames, None)
         except (av.FFmpegError, OSError) as error:
-            raise SourceLost(f"{self.path} broke off ({_reason(error)})") from None
+            raise SourceLost(f"{self.path} broke off ({reason(error)})") from None
         if frame is None:
             raise EndOfSource
         image = to_bgr(frame)
@@ -100,7 +100,7 @@ class VideoFile:
         self._last_s = position_s
         if not self.paced:
             return Captured(image, clock(), position_s)
-        return Captured(image, self._wait_until_due(position_s), position_s)
+        return Captured(image, self._pace.wait(position_s), position_s)
 
     def close(self) -> None:
         if self._container is not None:
@@ -108,16 +108,6 @@ class VideoFile:
         self._container = None
         self._frames = iter(())
         self._offset_s = self._last_s = 0.0
-
-    def _wait_until_due(self, position_s: float) -> int:
-        """Sleep until this position's time; the clock time at which the frame was due."""
-        now = clock()
-        if self._start_ns is None or now - self._start_ns - position_s * 1e9 > 1e9:
-            self._start_ns = now - int(position_s * 1e9)  # begin, or after a long pause: go on from here
-        due = self._start_ns + int(position_s * 1e9)
-        if due > now:
-            time.sleep((due - now) / 1e9)
-        return due
 
     def _rewind(self) -> None:
         self._container.seek(0)
@@ -148,5 +138,5 @@ def _chain(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.V
     yield from rest
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

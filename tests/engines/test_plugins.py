@@ -79,7 +79,6 @@ def test_a_missing_package_is_named_with_pip(plugins):
         ("openvino", "openvino"),
         ("tensorrt", "nvidia"),
         ("pycuda", "nvidia"),
-        ("insightface", "insightface"),
     ],
 )
 def test_a_missing_package_of_an_extra_names_the_extra(plugins, monkeypatch, package, extra):

@@ -472,3 +472,13 @@ def test_a_file_has_a_limit(tmp_path, monkeypatch):
     path.write_bytes(pickle.dumps({}))
     with pytest.raises(ModelError, match="the limit is 3 bytes"):
         load_pickle(path)
+
+
+def test_a_note_with_a_huge_number_takes_no_room(tmp_path):
+    import resource
+
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x80\x02Nr" + (400_000_000).to_bytes(4, "little") + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert load_pickle(path) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB

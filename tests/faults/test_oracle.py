@@ -1,6 +1,6 @@
 """35 kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
 
-3,000 pictures by default; `pytest -m long tests/faults/test_oracle.py` judges 100,000.
+3,000 pictures by default; `pytest -m soak tests/faults/test_oracle.py` judges 100,000.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def test_no_raw_frame_in_3000(drawn):
     check(1500, seed=1)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_no_raw_frame_in_100000(drawn):
     for seed in range(5):

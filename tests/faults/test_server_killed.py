@@ -11,10 +11,11 @@ import pytest
 
 from engines.door import RUNTIMES
 from engines.errors import NotAvailable
-from live.app import Run, loop_of, parts_of
+from live.app import loop_of, parts_of
 from live.cover import draw_cover
 from live.finders import mediapipe_mesh
 from live.frame import Captured, Format
+from live.run import Run
 from live.sources.sample import Sample
 from live.trace import clock
 

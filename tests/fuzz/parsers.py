@@ -23,13 +23,14 @@ from engines.quarantine.onnx_file import read_onnx
 from engines.store import Store
 from export.safe_files import load_pickle, open_h5, read_array, read_texts, read_zip
 from live import session
-from live.app import build, read_run
+from live.app import build
 from live.personas import consent
 from live.personas.pack import KIND, Pack, read_pack, write_pack
 from live.personas.packs import Packs, now
 from live.personas.signed import sign
 from live.personas.vault import Vault
 from live.pictures import size_of
+from live.run import read_run
 from tests.engines.quarantine.corpus import model
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 """Spoilt input to every parser of doppelcam's own: one clear line, or a value; no crash, no hang, no other exception.
 
-A few thousand inputs by default; `pytest -m long tests/fuzz` tries 100,000 and more.
+A few thousand inputs by default; `pytest -m soak tests/fuzz` tries 100,000 and more.
 """
 
 from __future__ import annotations
@@ -95,14 +95,14 @@ def test_spoilt_fields_that_are_signed(name):
     fields_into(name, SHORT)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", PARSERS)
 def test_many_spoilt_bytes(name, tmp_path):
     bytes_into(name, tmp_path, LONG)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", FIELDS)
 def test_many_spoilt_fields_that_are_signed(name):
@@ -125,13 +125,13 @@ def through_the_door(strategy, run, count):
     one()
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(400, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("count", [8, pytest.param(400, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 def test_spoilt_pictures(count):
     seeds = [*PARSERS["picture header"].seeds[1:], PNG]
     through_the_door(spoilt(seeds), lambda data: picture_of(data, "x"), count)
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(400, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("count", [8, pytest.param(400, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 def test_spoilt_videos(count, tmp_path):
     seeds = [film(tmp_path / f"a.{kind}", frames=3).read_bytes() for kind in ("mp4", "mkv", "avi")]
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from engines.errors import BadInput, DoppelcamError
-from live.app import Run, build, read_run
+from live.app import build
 from live.loop import Loop
 from live.parts import SINKS
 from live.personas import SAMPLE_PORTRAITS
+from live.run import Run, read_run
 from live.sinks.null import Null
 from live.sinks.recording import Recording
+from live.sinks.stream import Stream
 from live.sources.camera import Camera
 from live.sources.sample import Sample
 from live.sources.video_file import VideoFile
 from live.swappers.mesh import Mesh
+from live.swappers.one_photo import OnePhoto
 from live.swappers.trained import Trained
+from tests import one_photo_nets
+from tests.one_photo_nets import make_model
 from tests.trained_nets import make_trained
 
 
@@ -173,12 +180,16 @@ def test_what_follows_the_colon_wins_over_the_table(profile):
     assert built(source="camera", profile=path).source.device == "7"
 
 
-@pytest.mark.parametrize(
-    "spec", ["clip.mp4", "clips/a", "http://127.0.0.1/a.mp4", "rtsp://127.0.0.1:554/live", "./camra"]
-)
-def test_a_path_or_address_is_a_video(spec):
+@pytest.mark.parametrize("spec", ["clip.mp4", "clips/a", "./camra"])
+def test_a_path_is_a_video(spec):
     source = built(source=spec).source
     assert type(source) is VideoFile and source.path == spec and source.paced
+
+
+@pytest.mark.parametrize("spec", ["http://127.0.0.1/a.mp4", "rtsp://127.0.0.1:554/live"])
+def test_an_address_is_on_the_network(spec):
+    source = built(source=spec).source
+    assert type(source).__name__ == "Network" and source.address == spec
 
 
 def test_the_sample_is_a_source():
@@ -215,7 +226,6 @@ def test_a_recording_by_path_and_its_table():
 
 @pytest.mark.parametrize("word", ["virtual", "virtual_camera"])
 def test_virtual_is_short_for_the_virtual_camera(word):
-    pytest.importorskip("pyvirtualcam")
     sinks = built(sink=[f"{word}:/dev/video19"]).sinks
     (sink,) = sinks.values()
     assert type(sink).__name__ == "VirtualCamera" and sink.device == "/dev/video19"
@@ -256,12 +266,13 @@ def test_the_persona_is_opened_with_the_finder_that_is_given(tmp_path):
 
 def test_the_face_decides_what_makes_the_new_one(tmp_path):
     model = str(make_trained(tmp_path / "anna"))
-    assert isinstance(built().swapper, Mesh)
+    assert isinstance(built().swapper.swappers[0], Mesh)
     parts = built("swappers.trained.morph=0.5", face=model, engine="openvino")
-    assert isinstance(parts.swapper, Trained)
-    assert (parts.swapper.morph, parts.swapper.engine) == (0.5, "openvino")
+    (swapper,) = parts.swapper.swappers
+    assert isinstance(swapper, Trained)
+    assert (swapper.morph, swapper.engine) == (0.5, "openvino")
     assert parts.persona(None).model.name == "anna"
-    assert isinstance(built("swapper=trained", face=model).swapper, Trained)
+    assert isinstance(built("swapper=trained", face=model).swapper.swappers[0], Trained)
 
 
 def test_a_swapper_that_cannot_wear_the_face_is_refused(tmp_path):
@@ -304,3 +315,77 @@ def test_a_face_that_nobody_consented_to_is_never_shown_to_others_without_the_la
 def test_marks_have_settings_like_every_part():
     badge = built("marks.badge.language=zh", sink=["a.mp4"]).marks[1]
     assert badge.language == "zh"
+
+
+@pytest.mark.parametrize("spec", ["rtmp://host/live/key", "RTMPS://host/app/key", "udp://127.0.0.1:5000"])
+def test_an_address_is_a_stream(spec):
+    sink = next(iter(built(sink=[spec]).sinks.values()))
+    assert isinstance(sink, Stream) and sink.url == spec
+
+
+@pytest.mark.parametrize("spec", ["out.mp4", "OUT.MKV", "a.folder/talk.mkv"])
+def test_a_path_is_a_recording(spec):
+    sink = next(iter(built(sink=[spec]).sinks.values()))
+    assert isinstance(sink, Recording) and sink.path == spec
+
+
+@pytest.mark.parametrize("spec", ["http://host/secret.mp4", "ftp://me:secret@host/x", "out.avi"])
+def test_other_addresses_and_paths_are_no_sinks(spec):
+    error = refused(sink=[spec])
+    assert "is no sink" in error.message and "rtmp://" in error.hint
+    assert "me:secret" not in error.message
+
+
+def test_sound_takes_its_device_from_the_flag_and_the_rest_from_its_section():
+    sound = built("microphone.extra_ms=40", sound="Yeti").sound
+    assert (sound.device, sound.extra_ms) == ("Yeti", 40)
+    assert built().sound is None
+
+
+def test_sound_has_real_time_and_a_fast_run_has_not():
+    assert "--fast" in refused(sound="auto", fast=True).message
+
+
+def test_a_named_model_draws_the_face_of_a_picture(tmp_path, caplog):
+    file_name = "hyperswap_1a_256.onnx"
+    model = str(make_model(tmp_path / "one", file_name, one_photo_nets.swapper(file_name)))
+    caplog.set_level(logging.INFO, "doppelcam")
+    (swapper,) = built(model=model).swapper.swappers
+    assert isinstance(swapper, OnePhoto) and swapper.model == model
+    (swapper,) = built(f"swappers.one_photo.model={model}", "swapper=one_photo").swapper.swappers
+    assert swapper.model == model
+    assert "one: licence ResearchRAIL (FaceFusion), if it is hyperswap_1a_256, no commercial use" in caplog.text
+
+
+def test_a_model_that_cannot_draw_the_face_is_refused(tmp_path):
+    trained = str(make_trained(tmp_path / "anna"))
+    assert "there is no model 'hyperswop'" in refused(model="hyperswop").message
+    assert "draws no face from one photo" in refused(model=trained).message
+    assert "does not take the model" in refused("swapper=mesh", model=trained).message
+    assert "does not take the model" in refused(face=trained, model="x").message
+    assert "which one-photo model" in refused("swapper=one_photo").message
+
+
+def test_several_people_get_a_face_each(tmp_path):
+    trained = str(make_trained(tmp_path / "anna"))
+    run = read_run(None, [], {"face": ["left=sample:nia", f"right={trained}"], "sink": ["null"]})
+    loop = build(run)
+    assert loop.roles.whos == ("left", "right")
+    assert [type(one) for one in loop.parts.swapper.swappers] == [Mesh, Trained]
+    assert build(read_run(None, [], {"face": ["sample"], "sink": ["null"]})).roles.whos == ("largest",)
+
+
+@pytest.mark.parametrize(
+    ("faces", "words"),
+    [
+        (["sample", "sample:nia"], "two faces are given to 'largest'"),
+        (["left=sample", "left=sample:nia"], "two faces are given to 'left'"),
+        (["lift=sample"], "who is 'lift'"),
+        (["aunt.jpg=sample"], "who is 'aunt.jpg'"),
+        ([], "face is a text or a list of texts"),
+        ([3], "face is a text or a list of texts"),
+    ],
+)
+def test_who_gets_which_face_must_be_clear(faces, words):
+    with pytest.raises(BadInput, match=words):
+        build(read_run(None, [], {"face": faces, "sink": ["null"]}))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
-from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost
+from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost, SourceLost
+from live.parts import NothingYet
 from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
 
 
@@ -104,6 +106,34 @@ def test_a_camera_that_goes_away_is_covered_and_comes_back(monkeypatch):
     assert loop.ledger.report()["source_lost"] == 1
     assert "camera lost, looking for it" in loop.ledger.report()["covers"]
     assert not witness.leaked()
+
+
+def test_a_source_that_waits_is_covered_with_its_reason_and_the_run_can_end():
+    class Waiting(NumberedCamera):
+        def read(self):
+            if self.number == 20 and len(witness.states()) < 26:
+                threading.Event().wait(0.01)
+                raise NothingYet("waiting for somebody")
+            return super().read()
+
+    witness = Witness()
+    loop = make_loop(Waiting(40), sinks={"w": witness}, lossless=False, stall_ms=100)
+    loop.run(seconds=20)
+    report = loop.ledger.report()
+    assert report["covers"]["waiting for somebody"] >= 2
+    assert report["source_lost"] == 0 and not report["errors"]
+    assert witness.states()[-1] == "live" and loop.parts.source.closed == 1
+
+
+def test_a_run_ends_while_its_source_waits():
+    class Waiting(NumberedCamera):
+        def read(self):
+            threading.Event().wait(0.01)
+            raise NothingYet("waiting for somebody")
+
+    loop = make_loop(Waiting(), lossless=False)
+    loop.run(seconds=0.2)
+    assert loop.parts.source.closed == 1
 
 
 def test_a_sink_that_goes_away_is_opened_again_while_the_others_go_on(monkeypatch):
@@ -244,8 +274,8 @@ def test_the_persona_is_put_on_once_on_the_engine_thread():
     assert threads == ["doppelcam-engine"]
 
 
-@pytest.mark.parametrize(("drawn", "thread"), [(False, "doppelcam-engine"), (True, "doppelcam-pixels")])
-def test_a_drawn_swap_lives_on_the_pixels_thread_and_one_by_a_net_on_the_engines(drawn, thread):
+@pytest.mark.parametrize(("drawn", "thread"), [(False, "doppelcam-swap"), (True, "doppelcam-pixels")])
+def test_a_drawn_swap_lives_on_the_pixels_thread_and_one_by_a_net_on_its_own(drawn, thread):
     seen = []
 
     class Swapper(GreenSwapper):
@@ -280,3 +310,109 @@ def test_a_persona_that_cannot_be_worn_is_told_alone(drawn):
     swapper.drawn = drawn
     with pytest.raises(BadInput, match=r"^no face was found in me\.jpg$"):
         make_loop(NumberedCamera(5), swapper=swapper, persona=persona).run()
+
+
+class Hum:
+    """A sound that is lost at its second step; it notes what is done with it, and on which thread."""
+
+    def __init__(self, error=None):
+        self.done, self.delays, self.again, self.error = [], [], threading.Event(), error
+        self.track = object()
+
+    def open(self):
+        self.done.append(("open", threading.current_thread().name))
+        if self.error is not None:
+            raise self.error
+
+    def step(self, delay_ms):
+        self.delays.append(delay_ms)
+        if len(self.delays) == 2:
+            raise SourceLost("the sound is gone")
+        if len(self.delays) > 2 and delay_ms > 0:
+            self.again.set()
+
+    def close(self):
+        self.done.append(("close", threading.current_thread().name))
+
+
+def test_a_sound_is_told_how_late_the_picture_is_and_opened_again_when_lost():
+    class Remembering(Witness):
+        def open(self, format):
+            self.format = format
+
+    hum, sink = Hum(), Remembering()
+    camera = NumberedCamera(50, wait=lambda number: hum.again.wait(10) if number == 40 else None)
+    loop = make_loop(camera, sinks={"sink": sink}, lossless=False)
+    loop.parts.sound = hum
+    loop.run()
+    assert [what for what, _ in hum.done] == ["open", "close", "open", "close"]
+    assert {thread for _, thread in hum.done} == {"doppelcam-sound"}
+    assert hum.again.is_set() and sink.format.sound is hum.track
+    assert loop.ledger.report()["errors"] == {"the sound is gone": 1}
+
+
+def test_a_sound_that_cannot_be_opened_is_told_before_anything_is_shown():
+    witness = Witness()
+    loop = make_loop(NumberedCamera(5), sinks={"sink": witness})
+    loop.parts.sound = Hum(NotAvailable("no microphone is connected"))
+    with pytest.raises(NotAvailable, match="no microphone"):
+        loop.run()
+    assert witness.opened == 0
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+@pytest.mark.parametrize("other", [True, False], ids=["another swapper", "the same swapper"])
+def test_another_face_is_put_on_while_running_without_a_bare_picture(drawn, other, monkeypatch):
+    monkeypatch.setattr(GreenSwapper, "drawn", drawn)
+    first, second, witness = GreenSwapper(), GreenSwapper(), Witness()
+
+    def change(number):
+        if number == 30:
+            loop.wear(lambda finder: named("b"), second if other else None)
+
+    loop = make_loop(
+        NumberedCamera(60, wait=change),
+        swapper=first, sinks={"witness": witness}, persona=lambda finder: named("a"),
+    )  # fmt: skip
+    loop.run()
+    assert (first.worn, second.worn) == ((["a"], ["b"]) if other else (["a", "b"], []))
+    assert witness.states() == ["live"] * 60 and not witness.leaked()
+
+
+def failing(finder):
+    raise BadInput("no face was found in it")
+
+
+class RefusingSwapper(GreenSwapper):
+    def wear(self, persona):
+        if persona.name == "b":
+            raise BadInput("it cannot be worn")
+        super().wear(persona)
+
+
+@pytest.mark.parametrize(
+    ("make", "swapper", "words"),
+    [(failing, None, "no face was found"), (lambda finder: named("b"), RefusingSwapper(), "it cannot be worn")],
+)
+def test_a_face_that_cannot_be_put_on_leaves_the_old_one_on(make, swapper, words):
+    first, witness = RefusingSwapper(), Witness()
+    loop = make_loop(
+        NumberedCamera(60, wait=lambda n: loop.wear(make, swapper) if n == 30 else None),
+        swapper=first, sinks={"witness": witness}, persona=lambda finder: named("a"),
+    )  # fmt: skip
+    loop.run()
+    assert witness.states() == ["live"] * 60 and not witness.leaked()
+    assert loop.parts.swapper is first and set(first.worn) == {"a"}
+    (line,) = loop.ledger.report()["errors"]
+    assert words in line and "the face stays as it is" in line
+
+
+def test_a_drawn_swap_and_a_net_are_not_exchanged_while_running():
+    drawn = GreenSwapper()
+    drawn.drawn = True
+    with pytest.raises(BadInput, match="not exchanged"):
+        make_loop().wear(lambda finder: named("b"), drawn)
+
+
+def named(name):
+    return replace(any_persona(None), name=name)

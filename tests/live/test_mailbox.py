@@ -250,3 +250,46 @@ def test_never_more_items_inside_than_credits(credits, count):
     with pytest.raises(Closed):
         ins()
     assert 1 <= most <= credits
+
+
+def test_an_item_is_held_back_for_as_long_as_the_taker_says_and_a_newer_one_wins_meanwhile():
+    box = Mailbox(credits=1)
+    box.post("old")
+    asked = threading.Event()
+
+    def hold_s():
+        first = not asked.is_set()
+        asked.set()
+        return 10.0 if first else 0.0
+
+    taken = []
+    taker = threading.Thread(target=lambda: taken.append(box.take(hold_s=hold_s)))
+    taker.start()
+    assert asked.wait(5)
+    box.post("new")  # asks again
+    taker.join(5)
+    assert taken == ["new"]
+
+
+def test_a_nudge_asks_again():
+    box = Mailbox()
+    box.post(1)
+    asked, answers = threading.Event(), [0.0, 10.0]
+
+    def hold_s():
+        asked.set()
+        return answers.pop()
+
+    taker = threading.Thread(target=lambda: box.take(hold_s=hold_s))
+    taker.start()
+    assert asked.wait(5)
+    box.nudge()
+    taker.join(5)
+    assert not answers
+
+
+def test_nothing_is_held_back_at_the_end():
+    box = Mailbox()
+    box.post(1)
+    box.close()
+    assert box.take(hold_s=lambda: 10.0) == 1

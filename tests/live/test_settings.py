@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import BadInput
+from live.run import read_run
 from live.settings import argument_of, assignments, make, merge, read_toml, setting, settings_of
 
 
@@ -276,3 +277,14 @@ def test_a_missing_settings_file_is_named(tmp_path):
 def test_a_folder_is_no_settings_file(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
         read_toml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 5000, "x = " + "{a=" * 5000, "x = " + "9" * 10_000, "a." * 5000 + "b = 1"]
+)
+def test_a_file_that_is_nested_or_long_without_end_is_one_line(tmp_path, text):
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        read_run(path, [], {})
+    assert caught.value.message.isprintable() and len(caught.value.message) <= 2000

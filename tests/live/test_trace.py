@@ -223,7 +223,31 @@ def test_status_falls_to_zero_when_nothing_comes(ledger, clock):
 
 
 def test_status_before_anything_happened(ledger):
-    assert ledger.status() == {"fps": 0.0, "age_p50": 0.0, "age_p95": 0.0, "dropped": 0, "covers": 0}
+    assert ledger.status() == {
+        "fps": 0.0,
+        "age_p50": 0.0,
+        "age_p95": 0.0,
+        "sound_delay": 0.0,
+        "dropped": 0,
+        "covers": 0,
+    }
+
+
+def test_the_sound_delay_is_the_smoothed_age_at_the_first_sink_that_shows_at_once(clock):
+    ledger = Ledger(clock)
+    ledger.add_sink("file", timed=True)
+    ledger.add_sink("camera")
+    ledger.add_sink("window")
+    assert ledger.sound_delay_ms == 0.0
+    for _ in range(600):
+        for sink, age_ms in (("file", 900), ("camera", 40), ("window", 70)):
+            ledger.shown(sink, Trace(clock() - age_ms * MS))
+        clock.ms(33)
+    assert ledger.sound_delay_ms == ledger.status()["sound_delay"] == pytest.approx(40)
+    ledger.shown("camera", Trace(clock() - 1900 * MS))  # one late picture is no reason to shift the sound
+    assert 40 < ledger.sound_delay_ms < 41
+    ledger.shown("camera", None)
+    assert ledger.report()["sound_delay_ms"] == pytest.approx(ledger.sound_delay_ms, abs=0.1)
 
 
 def test_report_can_be_written_as_json(ledger, clock):

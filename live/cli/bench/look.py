@@ -22,6 +22,7 @@ def look(
     out: Annotated[Path, typer.Option(help="The sheet to write (PNG). It shows faces: mind where it goes.")] = Path(
         "look.png"
     ),
+    model: Annotated[str | None, typer.Option(help="The one-photo model that draws the face.")] = None,
     columns: Annotated[int, typer.Option(help="How many moments to show.", min=1, max=24)] = 8,
     start: Annotated[float, typer.Option("--from", help="Leave out what lies before this second.", min=0.0)] = 0.0,
     end: Annotated[float | None, typer.Option("--to", help="Leave out what lies from this second on.", min=0.0)] = None,
@@ -40,11 +41,13 @@ def look(
     if not stretch[0] < stretch[1]:
         raise BadInput(f"nothing lies between --from {start:g} and --to {end:g}", hint="--from comes before --to")
 
-    from live.app import read_run
     from live.cli.bench.passes import scout, swap
     from live.cli.bench.sheet import draw_sheet
+    from live.run import read_run
 
-    run = read_run(profile, set_ or [], {"source": clip, "face": portrait, "sink": "null", "fast": True})
+    run = read_run(
+        profile, set_ or [], {"source": clip, "face": portrait, "model": model, "sink": "null", "fast": True}
+    )
     with err.status("looking for faces ...") as status:
         scouted = scout(run, stretch, columns)
         status.update(f"swapping {scouted.frames} faces ...")

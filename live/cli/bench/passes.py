@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engines.errors import BadInput
-from live.app import Run, build, loop_of, parts_of
+from live.app import build, loop_of, parts_of
 from live.cli.bench.excerpt import Excerpt
 from live.cli.bench.moments import Moment, Window, choose, head_window, scan
 from live.cli.bench.sheet import CELL_PX, Column, cut_window
 from live.frame import Captured, Format, Image, SafeFrame, State
+from live.run import Run
 
 Stretch = tuple[float, float]
 """From this second of the clip up to, not including, that one (inf: to its end)."""

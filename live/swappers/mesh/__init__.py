@@ -24,7 +24,7 @@ from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
 from live.swappers.mesh.creases import LEAST_PX, SHEET_PX, Creases, Look, Unfold
-from live.swappers.mesh.detail import Detail, Noise, mix_noise, noise
+from live.swappers.mesh.detail import Detail, Noise
 from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.mouth import fill_outline, keep_mouth
@@ -55,6 +55,7 @@ class Mesh:
 
     drawn: ClassVar[bool] = True
     wears_model: ClassVar[bool] = False
+    needs_mesh: ClassVar[bool] = True
 
     shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05)
     light: float = setting(1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05)
@@ -65,6 +66,7 @@ class Mesh:
     engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
+    spare = 0  # set by the loop, see Swapper
     _uv: Floats = field(init=False, repr=False)
     _skull: Skull = field(init=False, repr=False)
     _calm: Calm = field(init=False, repr=False)
@@ -90,7 +92,7 @@ class Mesh:
         self._light = Light(self._skull, self._skull.normals(self._skull.canonical), self._uv)
         self._unfold = Unfold(self._skull, self._uv)
         self._rim = rim_weight(len(self._uv))
-        self._noise = noise()
+        self._noise = Noise()
         if self.front:
             self._occlusion = Occlusion(engine=self.engine, fallback=self.fallback)
             self._occlusion.open()
@@ -101,7 +103,6 @@ class Mesh:
             np.zeros((468, 3), np.float32), self._skull.triangles, self._uv, self._rim,
             flat, flat.copy(), np.zeros((4, 4), np.uint8), flat.copy(),
         )  # fmt: skip
-        mix_noise(np.zeros((4, 4, 3), np.uint8), self._noise, 0, 0, 1)
 
     @property
     def engines(self) -> list[Engine]:
@@ -142,6 +143,7 @@ class Mesh:
         here = image[top:bottom, left:right]
         corner = np.array([left, top, 0], np.float32)
         old, points = face.mesh - corner, np.ascontiguousarray(new - corner, np.float32)
+        self._occlusion.rate = 2 if self.spare >= 2 else 1
         hidden = self._occlusion.see(image, face, (left, top, right, bottom)).mask if self.front else None
         if hidden is not None and not hidden.any():
             hidden = None
@@ -152,7 +154,8 @@ class Mesh:
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
         if self.light > 0:
             # Light changes slowly: every second frame is soon enough, unless the atlas is another.
-            if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % 2:
+            every = 4 if self.spare >= 3 else 2
+            if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % every == 1:
                 self._read_creases(here, old, seen, hidden is None, wearer)
                 wearer.lit = self._lit(texture, here, old, seen, wearer)
             texture = wearer.lit
@@ -206,7 +209,10 @@ class Mesh:
         """The atlas in the wearer's light."""
         assert self._atlas is not None
         height, width = here.shape[:2]
-        small = cv2.resize(here, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)
+        small = here
+        if min(height, width) > 4 * COLOUR_PX:  # a few of the pixels are enough for means
+            small = cv2.resize(here, (2 * COLOUR_PX, 2 * COLOUR_PX), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        small = cv2.resize(small, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         at = (old[:, :2] + 0.5) * np.array([COLOUR_PX / width, COLOUR_PX / height], np.float32) - 0.5
         inside = ((at >= 0) & (at <= COLOUR_PX - 1)).all(1)
         colours = log_colours(small, at)
@@ -270,10 +276,10 @@ class Mesh:
             grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
             iris = face.irises[k, :2] - corner
             white = wearer.whites[k]
-            if white is None or wearer.frames % 4 == k:
+            if white is None or wearer.frames % 8 == 4 * k:
                 seen = white_of(here, old[list(opening), :2])
                 if seen is not None:
-                    white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.2)
+                    white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.36)
             gain = wearer.lit_eyes[k]
             if white is not None:
                 share = np.float32(0.7 * self.light)

@@ -13,11 +13,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from live.frame import Image
-
-Noise = npt.NDArray[np.int8]
 
 _EVERY = 3  # frames between two measurements, after the first second
 _SOFTEST = 3.0
@@ -57,36 +54,47 @@ class Detail:
     def add_grain(self, pixels: Image, tile: Noise) -> None:
         """Put the camera's noise on `pixels`, in place, another in each frame. `tile` is made by `noise`."""
         if self.grain >= _LEAST_GRAIN:
-            mix_noise(pixels, tile, self._frame * 131, self._frame * 197, round(self.grain * 256 / _TILE_STRENGTH))
+            tile.add_to(pixels, self._frame * 131, self._frame * 197, self.grain)
 
 
-def noise() -> Noise:
-    """A tile of noise, int8 [n, n, 3]: mostly in the brightness, a little coarser than the pixels, as sensors and
-    codecs leave it; of strength `_TILE_STRENGTH`.
+@dataclass
+class Noise:
+    """A tile of noise, int8 [_TILE_PX, _TILE_PX, 3]: mostly in the brightness, a little coarser than the pixels, as
+    sensors and codecs leave it; of strength `_TILE_STRENGTH`.
     """
+
+    tile: npt.NDArray[np.int8] = field(default_factory=lambda: _tile())
+    _strength: int = field(default=0, init=False)
+    _lighter: Image = field(init=False, repr=False)  # what is added and what is taken away, at that strength
+    _darker: Image = field(init=False, repr=False)
+
+    def add_to(self, pixels: Image, top: int, left: int, grain: float) -> None:
+        """`pixels` u8 [h, w, 3] += the tile, repeated, from row `top` and column `left`; `grain` in grey levels."""
+        strength = round(grain * 256 / _TILE_STRENGTH)
+        if abs(strength - self._strength) * 10 > strength:  # less of a change is not seen in noise
+            self._make(strength)
+        y, x = top % _TILE_PX, left % _TILE_PX
+        for y0 in range(0, pixels.shape[0], _TILE_PX):
+            for x0 in range(0, pixels.shape[1], _TILE_PX):
+                part = pixels[y0 : y0 + _TILE_PX, x0 : x0 + _TILE_PX]
+                there = slice(y, y + part.shape[0]), slice(x, x + part.shape[1])
+                cv2.add(part, self._lighter[there], dst=part)
+                cv2.subtract(part, self._darker[there], dst=part)
+
+    def _make(self, strength: int) -> None:
+        """Twice as wide and high as the tile, so that a piece of its size begins anywhere."""
+        self._strength = strength
+        scaled = np.tile((self.tile.astype(np.int16) * strength) >> 8, (2, 2, 1))
+        self._lighter = np.clip(scaled, 0, 255).astype(np.uint8)
+        self._darker = np.clip(-scaled, 0, 255).astype(np.uint8)
+
+
+def _tile() -> npt.NDArray[np.int8]:
     rng = np.random.default_rng(7)
     grey = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (_TILE_PX, _TILE_PX)), (0, 0), 0.6))
     colour = np.asarray(cv2.GaussianBlur(rng.normal(0, 1, (_TILE_PX, _TILE_PX, 3)), (0, 0), 1.0))
     tile = grey[..., None] / grey.std() + 0.35 * colour / colour.std()
     return np.asarray(np.clip(tile * (_TILE_STRENGTH / tile.std()), -127, 127), np.int8)
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def mix_noise(pixels, tile, top, left, strength):  # type: ignore[no-untyped-def]
-    """`pixels` u8 [h, w, 3] += `tile` int8 [n, n, 3] (repeated, from row `top` and column `left`) * `strength` / 256,
-    in place.
-    """
-    rows, columns, size = pixels.shape[0], pixels.shape[1], tile.shape[0]
-    for y in range(rows):
-        row = (top + y) % size
-        column = left % size
-        for x in range(columns):
-            for c in range(3):
-                value = np.int32(pixels[y, x, c]) + ((np.int32(tile[row, column, c]) * strength) >> 8)
-                pixels[y, x, c] = np.uint8(min(max(value, 0), 255))
-            column += 1
-            if column == size:
-                column = 0
 
 
 def _bands(picture: Image) -> tuple[float, float]:

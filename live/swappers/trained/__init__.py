@@ -1,8 +1,8 @@
 """Wears a trained model: the net looks at the wearer's face in the crop it was trained on, and gives the new face.
 
 For each frame: 68 points of the mesh (live/align/landmarks.py), the crop (live/align/crops.py), the net (net.py), what
-of its picture is shown (mask.py), the wearer's colours (colour.py), and back into the frame (place.py).
-What lies in front of the face (live/occlusion.py) stays in front.
+of its picture is shown (live/fit/mask.py), the wearer's colours (live/fit/colour.py), and back into the frame
+(live/fit/place.py). What lies in front of the face (live/occlusion.py) stays in front.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from engines.errors import BadInput
 from live.align import CORE, cut_fine
 from live.align.crops import resized
 from live.align.landmarks import FEATURES, face_hull, landmarks
+from live.fit.colour import SMALL_PX, Colours, recoloured
+from live.fit.mask import face_alpha
+from live.fit.place import drawn, from_corner, moved, shifted, shown_in, small
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.occlusion import Occlusion
 from live.settings import setting
-from live.swappers.trained.colour import SMALL_PX, Map, colour_map, eased, recoloured
-from live.swappers.trained.mask import face_alpha
 from live.swappers.trained.net import Net, open_net
-from live.swappers.trained.place import drawn, from_corner, moved, shifted, shown_in, small
 
-_FORGET = 300  # frames after which the colours of a face that was not seen are forgotten
 _CORE = list(CORE[1:])  # without the forehead, which many trained nets leave to the wearer, as the guard allows
 _MASKS = {"both": ("face_mask", "celeb_mask"), "face": ("face_mask",), "celeb": ("celeb_mask",), "hull": ()}
 
@@ -38,6 +37,7 @@ class Trained:
 
     drawn: ClassVar[bool] = False
     wears_model: ClassVar[bool] = True
+    needs_mesh: ClassVar[bool] = True
 
     morph: float = setting(
         0.75, "how far the face becomes the other one, for models that leave it open", low=0, high=1, step=0.05
@@ -65,8 +65,7 @@ class Trained:
     _net: Net | None = field(default=None, init=False, repr=False)
     _masks: tuple[str, ...] = field(default=(), init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
-    _colours: dict[int, tuple[int, Map]] = field(default_factory=dict, init=False, repr=False)
-    _frames: int = field(default=0, init=False, repr=False)
+    _colours: Colours = field(default_factory=Colours, init=False, repr=False)
 
     def open(self) -> None:
         if self.front:
@@ -82,7 +81,7 @@ class Trained:
         if self._net is not None:
             self._net.engine.close()
         self._net = None
-        self._colours = {}
+        self._colours = Colours()
 
     def wear(self, persona: Persona) -> None:
         """Raises BadInput for a persona without a model or without the mask that is wished for, else as open_net."""
@@ -98,14 +97,13 @@ class Trained:
                 f"the model {persona.name} gives no {self.mask} mask",
                 hint=f"it gives {', '.join(net.masks) or 'none'}; --set swappers.trained.mask=hull needs none",
             )
-        self._colours, self._frames = {}, 0
+        self._colours = Colours()
 
     def swap(self, image: Image, face: Face) -> Patch:
         if face.mesh is None:
             raise ValueError("the trained swap needs a finder that gives a mesh")
         net = self._net
         assert net is not None, "wear() comes first"
-        self._frames += 1
         points = landmarks(face.mesh)
         matrix = net.crop.matrix(points, net.size)
         old = cut_fine(image, matrix, net.size, cv2.INTER_CUBIC, cv2.BORDER_CONSTANT)
@@ -125,7 +123,8 @@ class Trained:
             if hidden is not None:
                 to_small = from_corner(resized(place, SMALL_PX / net.out_size), left, top)
                 seen[cv2.warpAffine(hidden, to_small, (SMALL_PX, SMALL_PX)) > 0] = 0
-            new = self._recoloured(new, old, np.asarray(seen, np.uint8), face)
+            map = self._colours.look(face, small(new, SMALL_PX), small(old, SMALL_PX), np.asarray(seen, np.uint8))
+            new = new if map is None else recoloured(new, map)
         if self.sharpen > 0:
             soft = cv2.GaussianBlur(new, (0, 0), net.out_size / 128)
             new = np.asarray(cv2.addWeighted(new, 1 + self.sharpen, soft, -self.sharpen, 0), np.uint8)
@@ -145,18 +144,3 @@ class Trained:
         grow, soft = -round(self.erode / 100 * size), round(self.blur / 200 * size)
         masks = [given[name] for name in self._masks]
         return face_alpha(masks, hull, core, size, grow, soft), soft + 1
-
-    def _recoloured(self, new: Image, old: Image, seen: Mask, face: Face) -> Image:
-        """The new picture in the colours of the wearer's crop `old`, steadied while the face is tracked."""
-        known = self._colours[face.track][1] if face.track in self._colours else None
-        now = known
-        if known is None or not face.missed:
-            found = colour_map(small(new, SMALL_PX), small(old, SMALL_PX), seen)
-            if found is not None:
-                now = found if known is None else eased(known, found)
-        if now is None:
-            return new
-        if face.track:
-            self._colours[face.track] = (self._frames, now)
-            self._colours = {track: c for track, c in self._colours.items() if self._frames - c[0] < _FORGET}
-        return recoloured(new, now)

@@ -91,9 +91,15 @@ def test_a_softer_edge_is_wider():
 def test_every_mixture_is_rounded_to_the_nearest():
     old, alpha = np.meshgrid(np.arange(256), np.arange(256))
     for new in (*range(0, 256, 15), 1, 254):
-        below = np.repeat(old[..., None].astype(np.uint8), 3, 2)
-        above = np.full_like(below, new)
-        mix(below, above, alpha.astype(np.uint8))
+        below = old.astype(np.uint8)
+        mix(below, np.full_like(below, new), alpha.astype(np.uint8))
         exact = old * (255 - alpha) + new * alpha
-        assert (np.abs(255 * below[..., 0].astype(int) - exact) <= 127).all()
-        assert (below == below[..., :1]).all()
+        assert (np.abs(255 * below.astype(int) - exact) <= 127).all()
+
+
+@pytest.mark.parametrize(("x", "y"), [(-1, 0), (31, 0), (0, 21), (200, 0)])
+def test_a_patch_that_is_not_inside_the_picture_changes_nothing(x, y):
+    image = picture(1)
+    with pytest.raises(ValueError, match="is not inside"):
+        Feather().blend(image, FACE, full_patch(x=x, y=y))
+    assert np.array_equal(image, picture(1))

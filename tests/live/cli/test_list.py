@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from live.app import KINDS
 from live.cli import app
 from live.cli.screen import out
+from live.run import KINDS
 
 
 @pytest.fixture(autouse=True)

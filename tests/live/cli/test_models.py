@@ -106,6 +106,24 @@ def test_an_inswapper_brings_its_matrix(run, tmp_path):
     assert (card.licence, card.commercial_use) == ("bought", False)
 
 
+def test_an_insightface_pack_is_added_as_far_as_it_is_known(run, tmp_path):
+    pack = tmp_path / "buffalo_l"
+    pack.mkdir()
+    for file_name in ("det_10g.onnx", "w600k_r50.onnx"):
+        (pack / file_name).write_bytes(foreign(file_name))
+    (pack / "2d106det.onnx").write_bytes(net({"data": (1, 3, 192, 192)}, {"fc1": (1, 212)}))
+    done = run("add", pack)
+    assert user_store().names() == ["arcface_w600k_r50", "scrfd_10g"]
+    assert "added scrfd_10g: scrfd" in done.stderr and "left out 2d106det.onnx: " in done.stderr
+    assert "scrfd_10g is installed already" in run("add", pack).stderr
+    with pytest.raises(BadInput, match="holds several models"):
+        run("add", pack, "--name", "mine")
+    (other := tmp_path / "other").mkdir()
+    (pack / "2d106det.onnx").rename(other / "2d106det.onnx")
+    with pytest.raises(ModelError, match="nothing in"):
+        run("add", other)
+
+
 def test_a_model_folder_is_added_and_its_card_believed(run, tmp_path):
     run("add", put(tmp_path, "ghost_2_256.onnx"))
     folder = user_store().folder("ghost_2_256")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import av
@@ -13,7 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.errors import LoopFailed
+from live import session
+from live.cli.run import run
 from live.personas import SAMPLE_PORTRAITS
+from tests.doubles import ColourFinder, NumberedCamera, StayingWitness, make_loop
 from tests.trained_nets import make_trained, tint
 
 
@@ -94,7 +100,7 @@ BAD = {
     "no folder": (["--sink", "gone/out.mp4"], "does not exist"),
     "unknown sink": (["--sink", "out.avi"], "is no sink"),
     "no sink": ([], "where shall the picture go?"),
-    "no device": (["--sink", "virtual:/dev/video62"], "no virtual camera can be opened"),
+    "no device": (["--sink", "virtual:/dev/video62"], "there is no virtual camera /dev/video62"),
     "unknown key": (["--sink", "null", "--set", "guard.hold=1"], "did you mean 'hold_ms'"),
     "wrong value": (["--sink", "null", "--set", "guard.hold_ms=soon"], "takes a number from 0 to 2000"),
     "unknown flag": (["--sink", "null", "--frob"], "No such option: --frob"),
@@ -103,6 +109,7 @@ BAD = {
     "wrong policy": (["--sink", "null", "--on-no-face", "pass"], "cover or hold or show"),
     "broken profile": (["--sink", "null", "--profile", "text.mp4"], "is not TOML"),
     "no report folder": (["--sink", "null", "--report", "gone/r.json"], "does not exist"),
+    "no trace folder": (["--sink", "null", "--trace", "gone/t.json"], "does not exist"),
 }
 
 
@@ -156,3 +163,31 @@ def test_ctrl_c_leaves_a_playable_recording(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     with av.open(str(tmp_path / "out.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) > 10
+
+
+def test_after_a_failure_a_camera_keeps_its_cover_until_ctrl_c(monkeypatch, capsys):
+    def broken(number, faces):
+        raise ValueError("net is broken")
+
+    device = StayingWitness()
+    monkeypatch.setattr("live.outlets._REPEAT_S", 0.01)
+    monkeypatch.setattr("live.run.read_run", lambda *_: None)
+
+    def build(_, outlets, spans):
+        loop = make_loop(NumberedCamera(1000), finder=ColourFinder(broken), sinks={"device": device}, outlets=outlets)
+        loop.parts.session = session.begin("nobody", "synthetic")
+        return loop
+
+    monkeypatch.setattr("live.app.build", build)
+
+    def interrupt():
+        while len(device.seen) < 30:  # ten from the loop, the others while it holds on
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(LoopFailed, match="net is broken"):
+        run()
+    assert set(device.states()) == {"cover"}
+    assert device.closed == 1
+    assert "a cover stays on the camera until Ctrl-C" in " ".join(capsys.readouterr().err.split())

@@ -9,12 +9,13 @@ import pytest
 
 from engines.errors import BadInput
 from live import personas
-from live.app import build, read_run
+from live.app import build
 from live.frame import Format, Frame
 from live.guard import Guard
 from live.personas import SAMPLE_PORTRAITS, choose, enrol, open_persona
 from live.personas.consent import read_withdrawal, withdraw
 from live.personas.packs import now
+from live.run import read_run
 from live.trace import Ledger, Trace
 
 

@@ -255,3 +255,10 @@ def test_a_broken_card_is_named(tmp_path):
     (folder / "card.json").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ModelError, match=r"card\.json"):
         open_persona(str(folder), None)
+
+
+@pytest.mark.parametrize("spec", ["~nobody-of-this-name", "~nobody-of-this-name#2", "x" * 5000, "a\n\x1b[2J.jpg"])
+def test_what_can_be_no_path_is_a_picture_that_is_not_there(spec):
+    with pytest.raises(BadInput, match=r"^(there is no picture|the picture) ") as caught:
+        open_persona(spec, None)
+    assert caught.value.message.isprintable() and len(caught.value.message) <= 2000

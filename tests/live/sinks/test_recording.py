@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 
-from engines.errors import BadInput, DoppelcamError
+from engines.errors import BadInput, DoppelcamError, SinkLost
 from live.frame import Format
 from live.sinks.recording import Recording
+from live.sound.of_file import FileTrack
 from tests.clips import beep, grey, loud_at, numbered, read_clip, write_clip
 
+ROOT = Path(__file__).parents[3]
 FORMAT = Format(64, 48, 25.0)
 
 
@@ -94,7 +100,7 @@ def test_the_picture_is_left_alone(tmp_path, safe_frame):
 def test_sound_is_carried_in_step_with_the_pictures(record, tmp_path, first_s):
     clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(50)], sound=beep(2, 1.0))
     times = np.arange(first_s, 2, 0.04)
-    path = record([numbered(n) for n in range(len(times))], times, format=Format(64, 48, 25.0, str(clip)))
+    path = record([numbered(n) for n in range(len(times))], times, format=Format(64, 48, 25.0, FileTrack(str(clip))))
     assert loud_at(clip) == pytest.approx(1.0, abs=0.05)
     assert loud_at(path) == pytest.approx(1.0 - first_s, abs=0.05)
 
@@ -102,13 +108,15 @@ def test_sound_is_carried_in_step_with_the_pictures(record, tmp_path, first_s):
 def test_sound_stays_in_step_when_frames_are_missing(record, tmp_path):
     clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(75)], sound=beep(3, 2.0))
     times = [0.0, 0.04, 0.8, 0.84, 1.96, 2.0, 2.04, 2.9]
-    path = record([numbered(n) for n in range(8)], times, format=Format(64, 48, 25.0, str(clip)))
+    path = record([numbered(n) for n in range(8)], times, format=Format(64, 48, 25.0, FileTrack(str(clip))))
     assert loud_at(path) == pytest.approx(2.0, abs=0.05)
 
 
 def test_sound_is_not_carried_further_than_the_pictures(record, tmp_path):
     clip = write_clip(tmp_path / "in.mp4", [numbered(n) for n in range(75)], sound=beep(3, 2.0))
-    path = record([numbered(n) for n in range(25)], np.arange(25) / 25, format=Format(64, 48, 25.0, str(clip)))
+    path = record(
+        [numbered(n) for n in range(25)], np.arange(25) / 25, format=Format(64, 48, 25.0, FileTrack(str(clip)))
+    )
     with av.open(str(path)) as container:
         assert container.duration / av.time_base == pytest.approx(1.0, abs=0.15)
     assert loud_at(path) is None
@@ -201,7 +209,7 @@ def test_a_sound_file_that_cannot_be_read_is_told_and_leaves_nothing(tmp_path, d
     sound.write_bytes(data)
     sink = Recording(str(tmp_path / "out.mp4"))
     with pytest.raises(DoppelcamError):
-        sink.open(Format(64, 48, 25.0, str(sound)))
+        sink.open(Format(64, 48, 25.0, FileTrack(str(sound))))
     sink.close()
     assert partial_files(tmp_path) == []
 
@@ -218,3 +226,106 @@ def test_after_a_failed_open_it_can_be_closed_and_opened(tmp_path, safe_frame):
     sink.write(safe_frame(numbered(0), 0.0))
     sink.close()
     assert (tmp_path / "out" / "a.mp4").is_file()
+
+
+def test_an_mkv_is_made_too(record):
+    path = record([numbered(n) for n in range(20)], np.arange(20) / 25, name="out.mkv")
+    with av.open(str(path)) as container:
+        assert "matroska" in container.format.name
+    pictures, times = read_clip(path)
+    assert [round(float(p.mean())) for p in pictures] == pytest.approx([grey(n) for n in range(20)], abs=3)
+    np.testing.assert_allclose(times, np.arange(20) / 25, atol=2e-3)
+
+
+def test_a_name_that_is_neither_is_bad_input(tmp_path):
+    with pytest.raises(BadInput, match=r"\.mp4 or \.mkv"):
+        Recording(str(tmp_path / "out.avi")).open(FORMAT)
+    assert list(tmp_path.iterdir()) == []
+
+
+BEGIN = """
+import os, resource, signal, sys
+import numpy as np
+from engines.errors import SinkLost
+from live import frame as values
+from live.frame import Format, SafeFrame
+from live.sinks.recording import Recording
+
+random = np.random.default_rng(0)
+
+
+def write(sink, count):
+    for n in range(count):
+        noise = random.integers(0, 256, (240, 320, 3), np.uint8)
+        sink.write(SafeFrame(values._GUARDS_KEY, noise, "live", n / 25, None))
+
+
+sink = Recording(sys.argv[1], preset="ultrafast")
+sink.open(Format(320, 240, 25.0))
+"""
+FULL = """
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+for step in (lambda: write(sink, 200), sink.close):
+    try:
+        step()
+    except SinkLost as lost:
+        print(lost, "|", lost.hint, "|", lost.closed)
+sink.close()
+"""
+
+
+def apart(script, path):
+    return subprocess.run(
+        [sys.executable, "-c", BEGIN + script, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_a_full_disk_is_told_and_leaves_an_mkv_that_plays(tmp_path):
+    done = apart(FULL, tmp_path / "out.mkv")
+    assert done.returncode == 0, done.stderr
+    assert "broke off" in done.stdout and "is the disk full?" in done.stdout and "can be played" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["out.part.mkv"]
+    assert len(read_clip(tmp_path / "out.part.mkv")[0]) > 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_a_full_disk_is_told_and_leaves_no_mp4_that_nobody_can_play(tmp_path):
+    done = apart(FULL, tmp_path / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "broke off" in done.stdout and ".mkv keeps" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_crash_an_mkv_plays(tmp_path):
+    done = apart("write(sink, 100)\nos.kill(os.getpid(), signal.SIGKILL)\n", tmp_path / "out.mkv")
+    assert done.returncode == -9
+    assert len(read_clip(tmp_path / "out.part.mkv")[0]) > 50
+
+
+def test_a_folder_that_vanishes_is_told(tmp_path, safe_frame):
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    sink = Recording(str(folder / "out.mp4"))
+    sink.open(FORMAT)
+    sink.write(safe_frame(numbered(0), 0.0))
+    shutil.rmtree(folder)
+    with pytest.raises(SinkLost, match="could not be finished"):
+        for n in range(1, 5):
+            sink.write(safe_frame(numbered(n), n / 25))
+        sink.close()
+    sink.close()
+
+
+@pytest.mark.soak
+def test_an_hour_stays_flat_in_memory(tmp_path, safe_frame):
+    sink = Recording(str(tmp_path / "out.mkv"), preset="ultrafast", quality=51)
+    sink.open(Format(64, 48, 25.0))
+    process, sizes = psutil.Process(), []
+    for n in range(3600 * 25):
+        sink.write(safe_frame(numbered(n), n / 25))
+        if n % 9000 == 8999:
+            sizes.append(process.memory_info().rss / 2**20)
+    sink.close()
+    assert max(sizes[1:]) - sizes[1] < 15, sizes

@@ -166,6 +166,38 @@ print("closed")
     assert run(text, screen) == "True\nclosed\n"
 
 
+SHAPES = """
+from PIL import ImageGrab
+
+
+def shape():
+    rows, columns = np.nonzero((np.asarray(ImageGrab.grab(xdisplay={screen!r}).convert("RGB")) == (250, 0, 0)).all(2))
+    return (np.ptp(columns) + 1, np.ptp(rows) + 1) if rows.size else (0, 0)
+
+
+cv2.resizeWindow(sink.title, {width}, {height})
+print(write_until(lambda: abs(shape()[0] - {seen_width}) < 4 and abs(shape()[1] - {seen_height}) < 4, 8))
+"""
+
+
+@pytest.mark.parametrize(("window", "seen"), [((600, 150), (200, 150)), ((200, 400), (200, 150))], ids=["wide", "tall"])
+def test_the_picture_keeps_its_shape_in_a_window_of_another(screen, window, seen):
+    text = SHAPES.format(screen=screen, width=window[0], height=window[1], seen_width=seen[0], seen_height=seen[1])
+    assert any(run(text, screen) == "True\n" for _ in range(TRIES))
+
+
+def test_a_picture_larger_than_screens_are_gets_a_window_that_fits(screen):
+    text = """
+sink.close()
+sink.open(Format(3840, 2160, 30.0))
+large = SafeFrame(values._GUARDS_KEY, np.zeros((2160, 3840, 3), np.uint8), "live", 0.0, None)
+for _ in range(5):
+    sink.write(large)
+print(cv2.getWindowImageRect(sink.title)[2:])
+"""
+    assert any(run(text, screen) == "(1280, 720)\n" for _ in range(TRIES))
+
+
 def test_closed_and_opened_again(screen):
     text = """
 sink.write(shown)

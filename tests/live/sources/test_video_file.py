@@ -9,7 +9,8 @@ import pytest
 
 from engines.errors import BadInput, SourceLost
 from live.parts import EndOfSource
-from live.sources import video_file
+from live.sound.of_file import FileTrack
+from live.sources import _pace, video_file
 from live.sources.video_file import VideoFile
 from tests.clips import beep, grey, numbered, turn_clockwise, write_clip
 
@@ -121,8 +122,9 @@ class FakeTime:
 
     def __init__(self, monkeypatch):
         self.now, self.slept = 10_000_000_000, []
+        monkeypatch.setattr(_pace, "clock", lambda: self.now)
         monkeypatch.setattr(video_file, "clock", lambda: self.now)
-        monkeypatch.setattr(video_file, "time", SimpleNamespace(sleep=self.sleep))
+        monkeypatch.setattr(_pace, "time", SimpleNamespace(sleep=self.sleep))
 
     def sleep(self, seconds):
         assert seconds > 0
@@ -170,7 +172,7 @@ def test_not_paced_it_never_sleeps(opened, clip, monkeypatch):
 def test_a_file_with_sound_says_so(tmp_path):
     path = write_clip(tmp_path / "sound.mp4", [numbered(n) for n in range(25)], sound=beep(1, 0.5))
     source = VideoFile(str(path))
-    assert source.open().sound == str(path)
+    assert source.open().sound == FileTrack(str(path))
     source.close()
 
 
@@ -235,10 +237,10 @@ def test_a_refused_source_can_be_closed(tmp_path):
     source.close()
 
 
-def test_an_address_that_answers_nothing_is_refused_with_a_hint_at_the_network():
-    with pytest.raises(BadInput) as caught:
-        VideoFile("tcp://127.0.0.1:9/none").open()
-    assert "network" in caught.value.hint
+def test_an_address_is_no_file():
+    with pytest.raises(BadInput, match="an address") as caught:
+        VideoFile("http://user:secret@127.0.0.1/clip.mp4").open()
+    assert "network" in caught.value.hint and "secret" not in caught.value.message
 
 
 def test_a_file_cut_off_in_the_middle_ends_or_breaks_off(opened, tmp_path):

@@ -164,7 +164,7 @@ def test_parts_and_mirrored_pictures_are_found_by_search(name):
     assert read(detector.look(total.mean, place).votes).session == SESSION
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_every_scene_is_found_after_every_codec_at_300_to_800_kbits(told):
     """Half size, two seconds, real-time encoders. Tells what it measured."""
@@ -186,7 +186,7 @@ def test_every_scene_is_found_after_every_codec_at_300_to_800_kbits(told):
     assert len(unread) <= seen // 20
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_under_one_false_find_in_ten_thousand_windows(told):
     """Unmarked windows of two seconds, sent or not, each laid under the pattern at thousands of shifts that do not

@@ -1,0 +1,133 @@
+"""`doppelcam bench swap`: what the work around the nets costs, for a face of 45 % of the picture's height."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from live.cli.screen import err, out
+
+if TYPE_CHECKING:
+    from live.frame import Face, Image, Persona
+    from live.parts import Blender, Finder, Swapper
+
+SIZES = ((1280, 720), (1920, 1080))
+HEIGHT = 0.45  # of the picture: what other tools were measured with
+
+
+def swap(
+    face: Annotated[str, typer.Argument(help="Whose face is worn: as --face of run.")] = "sample",
+    model: Annotated[str | None, typer.Option(help="The one-photo model that draws the face.")] = None,
+    frames: Annotated[int, typer.Option(help="How many frames are timed.", min=5, max=10000)] = 60,
+    engine: Annotated[str | None, typer.Option(help="What runs the nets, as of run.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, e.g. swappers.one_photo.front=false. May be repeated."),
+    ] = None,
+) -> None:
+    """Time swap and blend on one core, with what the nets take told apart, for one face and for three.
+
+    The face is 45 % as high as the picture. Measure with nothing else running: a busy machine lies.
+    """
+    import cv2
+
+    from live.app import parts_of
+    from live.personas import open_persona
+    from live.run import read_run
+
+    flags: dict[str, Any] = {"face": face, "model": model, "engine": engine, "sink": "null", "source": "sample"}
+    parts = parts_of(read_run(None, set_ or [], flags))
+    table = Table("picture", "faces", "around the nets ms p50", "p95", "nets ms p50", box=None, pad_edge=False)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        for part in (parts.finder, parts.swapper, parts.blender):
+            part.open()
+        parts.swapper.wear(parts.persona(parts.finder))
+        wearer = open_persona("sample", parts.finder)
+        with err.status("measuring ..."):
+            for width, height in SIZES:
+                for count in (1, 3):
+                    picture, faces = scene(wearer, parts.finder, width, height, count)
+                    rows = around_the_nets(parts.swapper, parts.blender, picture, faces, frames)
+                    around, nets = rows[:, 0], rows[:, 1]
+                    table.add_row(
+                        f"{width}x{height}", str(count), f"{np.median(around):.2f}",
+                        f"{np.percentile(around, 95):.2f}", f"{np.median(nets):.2f}",
+                    )  # fmt: skip
+    finally:
+        cv2.setNumThreads(threads)
+        for part in (parts.blender, parts.swapper, parts.finder):
+            part.close()
+    out.print(table)
+
+
+def scene(
+    wearer: Persona, finder: Finder, width: int, height: int, count: int, share: float = HEIGHT
+) -> tuple[Image, list[Face]]:
+    """A picture with so many faces side by side, each `share` of its height, and the faces as the finder sees them."""
+    import cv2
+
+    x0, y0, x1, y1 = wearer.face.box
+    scale = share * height / (y1 - y0)
+    picture = np.full((height, width, 3), 96, np.uint8)
+    for k in range(count):
+        at = np.array([width * (2 * k + 1) / (2 * count), height / 2]) - scale * np.array([x0 + x1, y0 + y1]) / 2
+        room = slice(width * k // count, width * (k + 1) // count)
+        placed = cv2.warpAffine(
+            wearer.image, np.array([[scale, 0, at[0]], [0, scale, at[1]]]), (width, height),
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        picture[:, room] = placed[:, room]
+    faces: list[Face] = []
+    for _ in range(12):  # a finder may look for further faces only now and then
+        faces = finder.find(picture, faces)
+        for number, face in enumerate(faces, 1):
+            face.track = number
+        if len(faces) == count:
+            return picture, faces
+    raise RuntimeError(f"{len(faces)} faces were found where {count} are")
+
+
+def around_the_nets(
+    swapper: Swapper, blender: Blender, picture: Image, faces: list[Face], frames: int
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """float64 [frames, 2]: milliseconds of swap and blend without the nets, and of the nets. The parts are open.
+
+    The former is what this thread spent on a core, which other programs do not lengthen by taking it away.
+    """
+    spent = [0.0, 0.0]  # on this thread, by the clock
+    engines = getattr(swapper, "engines", [])
+    for engine in engines:
+        setattr(engine, "run", _timed(engine.run, spent))  # noqa: B010 - the type of a method
+    rows = []
+    try:
+        for _ in range(frames + 5):
+            image = picture.copy()
+            spent[:] = [0.0, 0.0]
+            began = time.thread_time()
+            patches = [swapper.swap(image, face) for face in faces]
+            for face, patch in zip(faces, patches, strict=True):
+                blender.blend(image, face, patch)
+            rows.append(((time.thread_time() - began - spent[0]) * 1e3, spent[1] * 1e3))
+    finally:
+        for engine in engines:
+            del engine.run
+    return np.array(rows[5:])
+
+
+def _timed(run: Callable[[Mapping[str, Any]], dict[str, Any]], spent: list[float]) -> Any:
+    def timed(feeds: Mapping[str, Any]) -> dict[str, Any]:
+        thread, clock = time.thread_time(), time.perf_counter()
+        try:
+            return run(feeds)
+        finally:
+            spent[0] += time.thread_time() - thread
+            spent[1] += time.perf_counter() - clock
+
+    return timed

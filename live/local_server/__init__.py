@@ -1,0 +1,182 @@
+"""A small web server in a thread of its own, for parts with pages: loopback only, unless other devices are asked in.
+
+Its address holds a secret (`http://127.0.0.1:8771/SECRET/`); `door.py` refuses whoever does not know it. With `lan` it
+listens on every address, over https with a certificate made on this machine (`keys.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import segno
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engines.errors import BadInput, NotAvailable
+from live.local_server.door import Door, Doorstep
+from live.local_server.keys import addresses, certificate, token_for
+
+_log = logging.getLogger("doppelcam.web")
+_MOST_CONNECTIONS = 64
+_SHARED = Path(__file__).parent
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class LocalServer:
+    """Serves the files of one folder and some routes for the part `name`.
+
+    `routes`: (path, method, handler); handlers run on the server's thread, in its event loop. `page` is a folder with
+    index.html, which is served as the address itself.
+    """
+
+    def __init__(self, name: str, page: Path, routes: Sequence[tuple[str, str, Handler]]) -> None:
+        self.url = ""
+        self._name = name
+        files = [file for folder in (page, _SHARED) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
+        table = [Route("/" if f.name == "index.html" else f"/{f.name}", _file(f)) for f in files]
+        table += [Route(path, handler, methods=[method]) for path, method, handler in routes]
+        self._app = Starlette(routes=table)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: uvicorn.Server | None = None
+
+    def start(self, port: int, *, lan: bool, what: str) -> None:
+        """Serve on this port (0: a free one). The address is kept in `url`, and told on the screen as `what`.
+
+        Raises BadInput for a port that cannot be had, NotAvailable where this machine has no network for `lan`.
+        """
+        token = token_for(self._name)
+        sock = self._bind(port, lan)
+        port = sock.getsockname()[1]
+        try:
+            config = uvicorn.Config(
+                Door(self._app, token, lan=lan),
+                http=Doorstep, ws="none", loop="asyncio", lifespan="off",
+                log_config=None, log_level="critical", access_log=False,
+                server_header=False, date_header=False, proxy_headers=False,
+                limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=1,
+            )  # fmt: skip
+            url = f"http://127.0.0.1:{port}/{token}/"
+            if lan:
+                url = f"https://{_reachable()}:{port}/{token}/"
+                pem, fingerprint = _certificate()
+                config.load()
+                config.ssl = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                config.ssl.load_cert_chain(pem)
+            self._run(uvicorn.Server(config), sock)
+        except BaseException:
+            sock.close()
+            raise
+        _log.info("%s: %s", what, url, extra={"style": "bold"})
+        if lan:
+            _log.info(
+                "the browser will warn: this certificate is self-made. Its SHA-256 fingerprint is\n%s", fingerprint
+            )
+            _log.info("%s", qr_code(url), extra={"style": "black on white"})
+        self.url = url
+
+    @property
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def post(self, call: Callable[..., object], *args: object) -> None:
+        """Run `call` soon on the server's thread. Nothing happens when the server has ended."""
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(call, *args)
+            except RuntimeError:  # the loop has been closed meanwhile
+                return
+
+    def stop(self, finish: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Run `finish` on the server's thread, then end: the port is free again afterwards. May be called twice."""
+        if self.alive and self._loop is not None and self._server is not None:
+            if finish is not None:
+                done = asyncio.run_coroutine_threadsafe(finish(), self._loop)
+                with suppress(TimeoutError):
+                    done.result(5)
+            self._server.should_exit = True
+            assert self._thread is not None
+            self._thread.join(5)
+        self._thread = self._loop = self._server = None
+
+    def _run(self, server: uvicorn.Server, sock: socket.socket) -> None:
+        begun = threading.Event()
+
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            # Clients that break off are no news; asyncio would write tracebacks for some of them.
+            self._loop.set_exception_handler(lambda *_: None)
+            self._loop.call_soon(begun.set)
+            await server.serve(sockets=[sock])
+
+        self._server = server
+        self._thread = threading.Thread(target=lambda: asyncio.run(main()), name=f"web {self._name}", daemon=True)
+        self._thread.start()
+        begun.wait(10)
+
+    def _bind(self, port: int, lan: bool) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":  # elsewhere it would let two programs share a port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("0.0.0.0" if lan else "127.0.0.1", port))
+            sock.listen(128)
+        except OSError as error:
+            sock.close()
+            reason = error.strerror or str(error)
+            raise BadInput(
+                f"{self._name} cannot listen on port {port}: {reason.lower()}",
+                hint=f"is doppelcam already running? another port: {self._name}:{port + 1}; a free one: {self._name}:0",
+            ) from None
+        return sock
+
+
+def qr_code(text: str) -> str:
+    """A QR code for a terminal: two rows of modules in a line, dark modules drawn, a rim of two around."""
+    rows = [list(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=2)]
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
+    blocks = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
+    return "\n".join(
+        "".join(blocks[int(a), int(b)] for a, b in zip(upper, lower, strict=True))
+        for upper, lower in zip(rows[::2], rows[1::2], strict=True)
+    )
+
+
+def _reachable() -> str:
+    found = addresses()
+    if not found:
+        raise NotAvailable("no other device can reach this machine: it has no network", hint="or leave lan=true out")
+    return found[0]
+
+
+def _certificate() -> tuple[Path, str]:
+    try:
+        return certificate()
+    except OSError as error:
+        raise NotAvailable(
+            f"the certificate for other devices cannot be kept: {error}", hint="see XDG_STATE_HOME"
+        ) from None
+
+
+def _file(path: Path) -> Handler:
+    content = path.read_bytes()
+
+    async def answer(_: Request) -> Response:
+        return Response(content, media_type=_TYPES[path.suffix])
+
+    return answer

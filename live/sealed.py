@@ -1,0 +1,208 @@
+"""A file of encrypted pieces, written as they come: for sessions, which hold faces. AES-256-GCM, each piece by itself.
+
+The key of a file is made (HKDF) from a random salt and either this user's key file or a passphrase (scrypt). A piece's
+nonce is its number and whether it is the last one, so that none can be changed, left out, moved or cut off unnoticed
+(the STREAM construction: Hoang, Reyhanitabar, Rogaway, Vizár, 2015). A file that broke off is read as far as it goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import platformdirs
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from engines.errors import BadInput
+
+_MAGIC = b"doppelcam session 1\n"
+_KEY_BYTES = 32
+_SCRYPT = {"n": 1 << 16, "r": 8, "p": 1}  # 64 MB, about 0.2 s
+_MOST_HEADER, _MOST_PIECE = 4096, 256 << 20
+_LAST = 1 << 31  # in a piece's length: it is the last one
+
+
+def key_file() -> Path:
+    return platformdirs.user_data_path("doppelcam", appauthor=False) / "session.key"
+
+
+@dataclass
+class SealedWriter:
+    """Writes pieces; `close` ends the file properly. With a passphrase it opens anywhere, without only for this user.
+
+    Raises BadInput where the file cannot be written (already when made) or the key file is not safe.
+    """
+
+    path: Path
+    passphrase: str | None = None
+    _file: BinaryIO = field(init=False, repr=False)
+    _cipher: AESGCM = field(init=False, repr=False)
+    _header: bytes = field(init=False, repr=False)
+    _number: int = field(default=0, init=False)
+    _waiting: bytes | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        salt = secrets.token_bytes(16)
+        secret = _own_key(make=True) if self.passphrase is None else _stretched(self.passphrase, salt, _SCRYPT)
+        lock = {"key": _fingerprint(secret)} if self.passphrase is None else {"scrypt": _SCRYPT}
+        self._header = json.dumps({"salt": salt.hex(), **lock}).encode()
+        self._cipher = AESGCM(_file_key(secret, salt))
+        try:
+            self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")  # noqa: SIM115
+            self._file.write(_MAGIC + struct.pack(">I", len(self._header)) + self._header)
+        except OSError as error:
+            raise BadInput(f"the session {self.path} cannot be written: {error.strerror}") from None
+
+    def write(self, piece: bytes) -> None:
+        """Raises OSError."""
+        if self._waiting is not None:
+            self._seal(self._waiting, last=False)
+        self._waiting = piece
+
+    def close(self) -> None:
+        """Raises OSError."""
+        with self._file:
+            self._seal(self._waiting or b"", last=True)
+
+    def _seal(self, piece: bytes, last: bool) -> None:
+        sealed = self._cipher.encrypt(_nonce(self._number, last), piece, self._header)
+        self._file.write(struct.pack(">I", len(sealed) | (_LAST if last else 0)))
+        self._file.write(sealed)
+        self._number += 1
+
+
+@dataclass
+class SealedReader:
+    """Reads the pieces of a file; `whole` tells, once they are read, whether it was ended properly.
+
+    Raises BadInput: no such file, no session, the wrong key or passphrase, or somebody changed it.
+    """
+
+    path: Path
+    passphrase: str | None = None
+    whole: bool = field(default=False, init=False)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                yield from self._pieces(file)
+        except OSError as error:
+            raise BadInput(f"the session {self.path} cannot be read: {error.strerror}") from None
+
+    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
+        header, cipher = self._open(file)
+        number = 0
+        while len(size := file.read(4)) == 4:
+            (length,) = struct.unpack(">I", size)
+            last, length = bool(length & _LAST), length & ~_LAST
+            if length > _MOST_PIECE:
+                raise BadInput(f"the session {self.path} is damaged", hint="it was changed after it was recorded")
+            sealed = file.read(length)
+            if len(sealed) < length:
+                return
+            try:
+                yield cipher.decrypt(_nonce(number, last), sealed, header)
+            except InvalidTag:
+                raise self._refused(number) from None
+            number += 1
+            if last:
+                self.whole = not file.read(1)
+                return
+
+    def _open(self, file: BinaryIO) -> tuple[bytes, AESGCM]:
+        header = b""
+        if file.read(len(_MAGIC)) == _MAGIC:
+            size = int.from_bytes(file.read(4), "big")
+            header = file.read(size) if size <= _MOST_HEADER else b""
+        try:
+            told: dict[str, Any] = json.loads(header)
+            salt = bytes.fromhex(told["salt"])
+            scrypt = told.get("scrypt")
+            if scrypt is not None and scrypt != _SCRYPT:
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            raise BadInput(f"{self.path} is no session", hint="expected a file that doppelcam record made") from None
+        if scrypt is None:
+            secret = _own_key(make=False)
+            if told.get("key") != _fingerprint(secret):
+                raise BadInput(
+                    f"the session {self.path} was recorded with another key than {key_file()}",
+                    hint="only whoever recorded it can open it; record with --passphrase to pass a session on",
+                )
+        elif self.passphrase is None:
+            raise BadInput(f"the session {self.path} is locked with a passphrase", hint="give --passphrase")
+        else:
+            secret = _stretched(self.passphrase, salt, _SCRYPT)
+        return header, AESGCM(_file_key(secret, salt))
+
+    def _refused(self, number: int) -> BadInput:
+        if number == 0 and self.passphrase is not None:
+            return BadInput(f"the session {self.path} does not open: is this its passphrase?")
+        return BadInput(f"the session {self.path} is damaged", hint="it was changed after it was recorded")
+
+
+def _nonce(number: int, last: bool) -> bytes:
+    return struct.pack(">QI", number, last)
+
+
+def _file_key(secret: bytes, salt: bytes) -> bytes:
+    return HKDF(SHA256(), _KEY_BYTES, salt, b"doppelcam session").derive(secret)
+
+
+def _stretched(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
+    return Scrypt(salt, _KEY_BYTES, **cost).derive(passphrase.encode())
+
+
+def _fingerprint(secret: bytes) -> str:
+    return hashlib.sha256(b"doppelcam session key" + secret).hexdigest()[:16]
+
+
+def _own_key(make: bool) -> bytes:
+    """This user's key, which nobody else may read. Raises BadInput: it is not there (unless `make`), or not safe."""
+    path = key_file()
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise BadInput(f"others have access to the key {path}: mode {mode:04o}", hint=f"chmod 600 {path}")
+            key = file.read(_KEY_BYTES + 1)
+    except FileNotFoundError:
+        if not make:
+            raise BadInput(f"the key {path} is not there", hint="a session opens only where it was recorded") from None
+        return _new_key(path)
+    except OSError as error:
+        raise BadInput(f"the key {path} cannot be read: {error.strerror}") from None
+    if len(key) != _KEY_BYTES:
+        raise BadInput(f"the key {path} is damaged", hint="move it away for a new one; what it locked is lost")
+    return key
+
+
+def _new_key(path: Path) -> bytes:
+    """Made once; of two processes that make one at the same time, the first wins."""
+    key = secrets.token_bytes(_KEY_BYTES)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return _own_key(make=False)
+        finally:
+            part.unlink()
+    except OSError as error:
+        raise BadInput(f"the key {path} cannot be made: {error.strerror}") from None
+    return key

@@ -1,0 +1,104 @@
+"""A fed camera -> doppelcam -> v4l2loopback -> ffmpeg, for real: what a meeting program would get."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import cv2
+
+from tests.devices.bed import OTHER, VIRTUAL
+
+START_S = 180  # the first start measures engines and compiles
+
+
+def test_the_face_that_arrives_is_swapped_and_on_time(feed, doppelcam, look, kept, record_property):
+    feed()
+    running = doppelcam("--sink", f"virtual:{VIRTUAL}", "--report", kept / "report.json")
+    consumer = look(VIRTUAL)
+    assert consumer.next().kind == "cover"  # long before the nets are loaded
+    start = consumer.until("live", START_S)
+    assert {f.kind for f in start.frames} <= {"cover", "live", "torn"}
+    consumer.watch(2)
+    seen = consumer.watch(10)
+    cv2.imwrite(str(kept / "last.png"), consumer.luma)
+    assert running.end() == 0, running.said()
+    for what, value in seen.figures().items():
+        record_property(what, value)
+    report = json.loads((kept / "report.json").read_text())
+    record_property("steps", {step: s["p50"] for step, s in report["steps_ms"].items()})
+    record_property("own_age", report["age_ms"])
+    record_property("drops", report["dropped"])
+    assert not seen.bare and not start.bare
+    assert not seen.of("unreadable", "cover")
+    assert len(seen.of("torn")) <= len(seen.frames) // 20  # by v4l2loopback, see the README
+    assert len({f.number for f in seen.of("live")}) > 40
+    assert seen.fresh_fps() > 8 and seen.age_ms(50) < 300  # what a busy machine must give, too
+
+
+def test_a_program_that_looks_on_keeps_a_picture_through_kill_and_start(feed, doppelcam, look, record_property):
+    feed()
+    killed = doppelcam("--sink", f"virtual:{VIRTUAL}")
+    consumer = look(VIRTUAL)
+    consumer.until("live", START_S)
+    killed.process.kill()
+    killed.process.wait()
+    since = time.monotonic()
+    covered = consumer.until("cover", START_S)  # by the driver: nothing of doppelcam is left
+    record_property("covered_after_kill_s", round(time.monotonic() - since, 2))
+    running = doppelcam("--sink", f"virtual:{VIRTUAL}")
+    back = consumer.until("live", START_S)
+    assert not covered.bare and not back.bare and not consumer.watch(1).bare
+    assert running.end() == 0, running.said()
+    # An orderly end leaves a cover, and nothing after it.
+    assert not consumer.until("cover", START_S).bare
+
+
+def test_after_a_kill_and_after_a_stop_the_device_is_there_for_the_next(feed, doppelcam, look):
+    # A writer that never streams leaves 0.12 neither CAPTURE nor OUTPUT: pyvirtualcam fails on it for ever.
+    words = "ffmpeg -loglevel error -f lavfi -i testsrc=size=640x360:rate=30 -frames:v 5 -pix_fmt yuyv422 -f v4l2"
+    subprocess.run([*words.split(), str(VIRTUAL)], check=False, timeout=20)
+    feed()
+    for how in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+        running = doppelcam("--sink", f"virtual:{VIRTUAL}")
+        consumer = look(VIRTUAL)
+        consumer.until("cover", START_S)
+        consumer.close()
+        assert running.end(how) == (-how if how == signal.SIGKILL else 0), running.said()
+
+
+def test_an_unplugged_camera_is_covered_and_back_in_time(feed, doppelcam, look, record_property):
+    webcam = feed()
+    running = doppelcam("--sink", f"virtual:{VIRTUAL}")
+    consumer = look(VIRTUAL)
+    consumer.until("live", START_S)
+    consumer.watch(1)
+    webcam.kill()
+    webcam.wait()
+    gone = consumer.until("cover", START_S)
+    away = consumer.watch(3)
+    assert {f.kind for f in away.frames} == {"cover"} and not gone.bare
+    feed()  # prints "ready" when its first frame is in
+    replugged = time.monotonic()
+    back = consumer.until("live", START_S)
+    took_s = time.monotonic() - replugged
+    record_property("picture_back_s", round(took_s, 2))
+    assert not back.bare and not consumer.watch(2).bare
+    assert took_s < 10
+    assert running.end() == 0, running.said()
+
+
+def test_which_device_is_taken_and_who_has_it(feed, doppelcam, look):
+    feed()
+    named = doppelcam("--sink", "virtual")
+    look(VIRTUAL).until("cover", START_S)
+    other = doppelcam("--sink", "virtual:other")
+    look(OTHER).until("cover", START_S)
+    refused = doppelcam("--sink", "virtual")
+    assert refused.process.wait(START_S) == 2
+    assert f"{VIRTUAL} is written to by another program (" in refused.said()
+    assert f"doppelcam, process {named.process.pid}" in refused.said()
+    for running in (named, other):
+        assert running.end() == 0, running.said()
