@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from engines.errors import EngineError
+from engines.errors import EngineError, LoopFailed
 from live.frame import Patch
 from live.guard import Guard
 from tests.doubles import (
@@ -23,6 +24,7 @@ from tests.doubles import (
     PlainBlender,
     Witness,
     make_loop,
+    read_number,
 )
 
 FRAMES = 120
@@ -204,3 +206,47 @@ def test_any_mixture_of_faults_does_not_leak(seed):
         assert {"live", "cover"} <= set(witness.states())
         lives = [n for n in witness.numbers("live") if n]
         assert lives == sorted(lives)
+
+
+@dataclass
+class FailingMark:
+    """Writes the frame's number into the last row, or raises."""
+
+    script: Callable[[int], None]
+
+    def open(self, format):
+        pass
+
+    def wear(self, persona):
+        pass
+
+    def apply(self, image, position_s, fresh):
+        self.script(read_number(image))
+        image[-1] = 255
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
+def test_no_frame_leaves_without_its_marks(error):
+    unmarked = []
+
+    def watch(frame):
+        if frame.state != "cover" and not (frame.image[-1] == 255).all():
+            unmarked.append(read_number(frame.image))
+
+    sink = Witness(before=watch)
+    mark = FailingMark(raising(error))
+    loop = make_loop(NumberedCamera(FRAMES), sinks={"one": sink}, marks=[mark], give_up_after=1000)
+    loop.run()
+    assert not unmarked and not sink.leaked()
+    assert {i for i, state in enumerate(sink.states(), 1) if state == "cover"} == FAULTY
+    assert loop.ledger.report()["covers"] == {"the marks failed": len(FAULTY)}
+
+
+def test_marks_that_go_on_failing_end_the_run():
+    loop = make_loop(NumberedCamera(1000), marks=[FailingMark(lambda number: 1 / 0)])
+    with pytest.raises(LoopFailed, match="the marks failed"):
+        loop.run()
+    assert set(loop.parts.sinks["witness"].states()) == {"cover"}

@@ -9,6 +9,8 @@ import pytest
 from engines.errors import BadInput, DoppelcamError
 from live.app import build
 from live.loop import Loop
+from live.parts import SINKS
+from live.personas import SAMPLE_PORTRAITS
 from live.run import Run, read_run
 from live.sinks.null import Null
 from live.sinks.recording import Recording
@@ -282,6 +284,37 @@ def test_a_swapper_that_cannot_wear_the_face_is_refused(tmp_path):
 
 def test_a_model_that_is_no_face_is_refused_before_anything_opens(tmp_path):
     assert "no trained face" in refused(face=str(make_trained(tmp_path / "m", kind="detector"))).message
+
+
+def kinds(parts):
+    return [type(mark).__name__ for mark in parts.marks]
+
+
+@pytest.mark.parametrize("name", SINKS.names())
+def test_whatever_leaves_the_program_is_labelled(name):
+    if (error := SINKS.why_not(name)) is not None:
+        pytest.skip(f"sink {name}: {error}")
+    outgoing = SINKS.load(name).outgoing
+    assert kinds(built(sink=list({"null", name}))) == ["Watermark", *["Badge"] * outgoing]
+
+
+def test_elsewhere_takes_a_reason_and_leaves_the_watermark_on():
+    parts = built("disclosure=elsewhere", "disclosure_reason=said in the title", sink=["a.mp4"])
+    assert kinds(parts) == ["Watermark"] and parts.reason == "said in the title"
+    assert "takes a reason" in refused("disclosure=elsewhere", sink=["a.mp4"]).message
+    assert "takes a reason" in refused("disclosure=elsewhere", "disclosure_reason=  ").message
+    assert "only for" in refused("disclosure_reason=said in the title").message
+
+
+def test_a_face_that_nobody_consented_to_is_never_shown_to_others_without_the_label():
+    face, told = str(SAMPLE_PORTRAITS / "nia.jpg"), ("disclosure=elsewhere", "disclosure_reason=said in the title")
+    assert "nobody's consent" in refused(*told, face=face, sink=["a.mp4"]).message
+    assert kinds(built(*told, face=face, sink=["null"])) == ["Watermark"]
+
+
+def test_marks_have_settings_like_every_part():
+    badge = built("marks.badge.language=zh", sink=["a.mp4"]).marks[1]
+    assert badge.language == "zh"
 
 
 @pytest.mark.parametrize("spec", ["rtmp://host/live/key", "RTMPS://host/app/key", "udp://127.0.0.1:5000"])

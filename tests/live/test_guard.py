@@ -272,3 +272,84 @@ def test_where_nothing_is_covered_nothing_was_replaced():
     image = np.zeros((120, 160, 3), np.uint8)
     patch = Patch(np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.uint8), 0, 0)
     assert still_bare(patch, glimpse(patch, image), image)
+
+
+class Stamp:
+    """A mark that writes into the first pixel, and notes what it was told."""
+
+    def __init__(self):
+        self.fresh = []
+
+    def open(self, format):
+        self.opened = format
+
+    def wear(self, persona):
+        self.worn = persona.name
+
+    def apply(self, image, position_s, fresh):
+        image[0, 0] = 255
+        self.fresh.append(fresh)
+
+    def close(self):
+        self.opened = None
+
+
+def marking_guard(**settings):
+    guard, stamp = Guard(**settings), Stamp()
+    guard.open(Format(64, 48, 30.0), Ledger(), [stamp])
+    return guard, stamp
+
+
+def pass_through(guard, position_s, **more):
+    f = frame(position_s, marked=False, **more)
+    guard.mark(f)
+    return guard.judge(f)
+
+
+def test_every_picture_that_leaves_is_marked():
+    guard, _ = marking_guard(on_no_face="show", hold_ms=0)
+    for faces in (1, 0):
+        shown = pass_through(guard, 1.0 + faces, faces=faces)
+        assert shown.state in ("live", "bare")
+        assert (shown.image[0, 0] == 255).all()
+
+
+def test_marks_are_told_when_a_cover_was_shown_before():
+    guard, stamp = marking_guard()
+    pass_through(guard, 0.0)
+    pass_through(guard, 0.1)
+    guard.stand_in("camera lost")
+    pass_through(guard, 0.2)
+    pass_through(guard, 0.3, trouble="the swap failed")
+    pass_through(guard, 0.4)
+    pass_through(guard, 0.5, faces=0)  # held: what is shown is no cover
+    pass_through(guard, 0.6)
+    assert stamp.fresh == [True, False, True, False, True, False, False]
+
+
+def test_a_cover_between_marking_and_judging_is_told_with_the_next_picture():
+    guard, stamp = marking_guard()
+    pass_through(guard, 0.0)
+    late = frame(0.1, marked=False)
+    guard.mark(late)
+    guard.stand_in("waiting for a picture")
+    guard.judge(late)
+    pass_through(guard, 0.2)
+    assert stamp.fresh == [True, False, True]
+
+
+def test_only_the_guard_says_that_a_frame_is_marked():
+    root = Path(live.__file__).parent
+    users = {p.relative_to(root).as_posix() for p in root.rglob("*.py") if re.search(r"\.marked\s*=", p.read_text())}
+    assert users == {"guard.py"}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2)), max_size=30))
+def test_whatever_comes_no_picture_leaves_unmarked(script):
+    guard, _ = marking_guard(on_no_face="show", hold_ms=0)
+    for i, (safe, marks, trouble, faces) in enumerate(script):
+        f = frame(float(i), faces, safe, marked=False, trouble="broken" if trouble else None)
+        if marks:
+            guard.mark(f)
+        shown = guard.judge(f)
+        assert shown.state == "cover" or (shown.image[0, 0] == 255).all()
