@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -306,7 +307,7 @@ def _no_part_meant(kind: Plugins, spec: str) -> None:
     """Raise BadInput when `spec` looks like a misspelt part rather than a path that does not exist."""
     word = spec.partition(":")[0]
     near = difflib.get_close_matches(word, [*kind.names(), *SHORT], n=1)
-    if near and "/" not in spec and "." not in spec and not Path(spec).exists():
+    if near and "/" not in spec and "." not in spec and not os.path.exists(spec):
         raise BadInput(f"there is no {kind.kind} called {spec!r}", hint=f"did you mean {near[0]!r}?")
 
 

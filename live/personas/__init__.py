@@ -22,7 +22,6 @@ from live.personas.pack import Pack
 from live.personas.packs import Packs, fingerprint_of, now, user_packs
 from live.personas.portraits import (
     SAMPLE_PORTRAITS,
-    is_there,
     open_views,
     path_of,
     sample_names,
@@ -69,7 +68,7 @@ def choose(spec: str) -> Choice:
             raise BadInput(f"there is no sample face {name!r}", hint=f"choose one of: {', '.join(sample_names())}")
         name = name or "joel"
         return Choice(name, "synthetic", lambda finder: Persona(name, (sample_view(name, finder),), None, "synthetic"))
-    if not is_there(path_of(spec)):
+    if not os.path.exists(path_of(spec)):
         packs = user_packs()
         if spec in packs.names():
             return _packed(packs, spec)
@@ -77,7 +76,7 @@ def choose(spec: str) -> Choice:
     if model is not None:
         return Choice(model.name, "unverified", lambda _: Persona(model.name, (), model), model)
     path, number = split_number(spec)
-    title = path.resolve().name if is_there(path) and path.is_dir() else path.stem
+    title = path.resolve().name if os.path.isdir(path) else path.stem
     return Choice(title, "unverified", lambda finder: Persona(title, open_views(path, number, finder)))
 
 
@@ -94,7 +93,7 @@ def model_of(spec: str) -> ModelCard | None:
     path = path_of(spec)
     if os.path.lexists(path / CARD_FILE):
         card = read_card(path)
-    elif not is_there(path) and spec in user_store().names():
+    elif not os.path.exists(path) and spec in user_store().names():
         card = user_store().card(spec)
     else:
         return None

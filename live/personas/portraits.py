@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +32,7 @@ def open_views(path: Path, number: int | None, finder: Finder) -> tuple[View, ..
     """The face in a picture (its `number`, counted from the left from 1, where there are several), or those of a
     folder of pictures of one person, the straightest first. Raises BadInput.
     """
-    if not is_there(path) or not path.is_dir():
+    if not os.path.isdir(path):
         return (view_of(read_picture(path), path.name, number, finder, str(path)),)
     return straightest_first(
         view_of(read_picture(picture), picture.name, None, finder) for picture in pictures_in(path)
@@ -53,14 +54,6 @@ def straightest_first(views: Iterable[View]) -> tuple[View, ...]:
     return tuple(sorted(views, key=lambda view: abs(view.face.pose[0])))
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; what cannot even be a path is not."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def path_of(text: str) -> Path:
     """The path that was written, `~` and `~name` resolved where there is such a user."""
     try:
@@ -73,7 +66,7 @@ def split_number(spec: str) -> tuple[Path, int | None]:
     """`group.jpg#2` as its path and number, unless there is a file that is called so."""
     path = path_of(spec)
     match = re.fullmatch(r"(.+)#(\d{1,9})", spec)
-    if match and not is_there(path):
+    if match and not os.path.exists(path):
         return path_of(match[1]), int(match[2])
     return path, None
 
