@@ -78,7 +78,8 @@ def test_an_unplugged_camera_is_covered_and_back_in_time(feed, doppelcam, look, 
     webcam.kill()
     webcam.wait()
     gone = consumer.until("cover", START_S)
-    away = consumer.watch(3)
+    gone.frames += consumer.watch(2).frames  # on a busy machine a picture that was under way may come late
+    away = consumer.watch(2)
     assert {f.kind for f in away.frames} == {"cover"} and not gone.bare
     feed()  # prints "ready" when its first frame is in
     replugged = time.monotonic()
