@@ -233,10 +233,12 @@ def _remember(memory: Path, row: Row) -> None:
 
 def processor() -> str:
     """The processor's name and how many of its cores this process may use."""
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
+    try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        # Only here: on Linux this runs a program, whose fork holds on to every open device for a moment.
+        name = platform.processor() or platform.machine()
     return f"{name}, {cores()} cores"
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, ClassVar
 
 import numpy as np
-import openvino as ov
 
 from engines.card import ModelCard
 from engines.engine import Array, Engine, TensorSpec, Variant, check_feeds, thread_counts
 from engines.errors import BadInput, EngineError, ModelError, NotAvailable
+
+# On import OpenVINO reports itself to Google Analytics, from a forked process and with an id that it leaves in the
+# home folder, by the package openvino_telemetry. Where that cannot be imported it takes its own stub.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
 
 # What inference computes in; an int8 file says itself where it is int8, the rest of it stays fp32.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}

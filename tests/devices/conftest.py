@@ -19,7 +19,7 @@ from tests.devices import kernel
 from tests.devices.bed import CAMERA, find_bed
 
 _SHARED = "DOPPELCAM_BED"  # set inside: the folder that both sides see
-_BOOT_S, _TEST_S = 60, 120  # on a machine that is busy with other things
+_BOOT_S, _TEST_S = 60, 240  # on a machine that is busy with other things
 _DOPPELCAM = Path(sys.executable).with_name("doppelcam")
 _told, _figures = {}, {}
 
@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.long)
-            item.add_marker(pytest.mark.timeout(900))  # the first one may have to wait for the kernel to be built
+            item.add_marker(
+                pytest.mark.timeout(3600)
+            )  # the first one waits for the kernel and for all tests of its file
 
 
 def pytest_runtest_protocol(item, nextitem):

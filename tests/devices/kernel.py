@@ -8,7 +8,6 @@ installed, nobody has to be root. It needs nothing but the standard library, so 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import inspect
 import os
@@ -50,6 +49,8 @@ def kernel() -> Path:
     """The kernel for the sources that apt offers now; built first where the cache has none. Raises Missing."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise Missing("User Mode Linux runs on Linux on x86-64 only")
+    import fcntl  # Linux only
+
     if absent := [tool for tool in TOOLS if shutil.which(tool) is None]:
         raise Missing(f"not installed: {', '.join(absent)}")
     finished = CACHE / f"linux-{_key()}"
