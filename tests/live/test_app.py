@@ -292,9 +292,10 @@ def kinds(parts):
 
 @pytest.mark.parametrize("name", SINKS.names())
 def test_whatever_leaves_the_program_is_labelled(name):
-    if (error := SINKS.why_not(name)) is not None:
+    try:
+        outgoing = SINKS.load(name).outgoing
+    except DoppelcamError as error:
         pytest.skip(f"sink {name}: {error}")
-    outgoing = SINKS.load(name).outgoing
     assert kinds(built(sink=list({"null", name}))) == ["Watermark", *["Badge"] * outgoing]
 
 

@@ -57,6 +57,7 @@ class Badge:
         x = left + (side - letters.shape[1]) // 2
         box[:, x : x + letters.shape[1]] = letters
         self._banner = Plate.of(box, 0, max(bottom - margin - box.shape[0], top))
+        self._banner.lay(np.zeros((format.height, format.width, 3), np.uint8))  # compiled before the first frame
 
     def wear(self, persona: Persona) -> None:
         left, top, side, _ = self._region()
@@ -64,7 +65,6 @@ class Badge:
         larger = _LARGER if persona.disclosure == "unverified" else 1.0
         letters = self._letters(WORDS[self.language][0], larger, side)
         self._label = Plate.of(letters, max(left + side - margin - letters.shape[1], 0), top + margin)
-        self._label.lay(np.zeros((self._size[1], self._size[0], 3), np.uint8))  # compiled before the first frame
 
     def apply(self, image: Image, position_s: float, fresh: bool) -> None:
         assert self._label is not None and self._banner is not None, "open() and wear() come first"

@@ -63,11 +63,8 @@ def test_a_smaller_copy_without_metadata_is_known_by_its_watermark(made):
     path, report = made
     copy = path.with_name("copy.webm")
     command = ["ffmpeg", "-y", "-loglevel", "error", "-i", path, "-vf", "scale=640:-2", "-an", "-map_metadata", "-1"]
-    subprocess.run(
-        [*command, "-c:v", "libvpx", "-b:v", "500k", "-deadline", "realtime", "-cpu-used", "8", copy],
-        check=True,
-        timeout=100,
-    )
+    command += ["-c:v", "libvpx", "-b:v", "500k", "-deadline", "realtime", "-cpu-used", "8", copy]
+    subprocess.run(command, check=True, timeout=100)
     found = json.loads(doppelcam("verify", copy, "--json", cwd=path.parent).stdout)
     assert found["aigc_label"] is None and found["credentials"] is None
     assert found["watermark"]["stretches"][0]["session"] == report["marks"]["session"]
