@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from engines.plain_file import megabytes, open_plain, read_plain
+from export.h5_probe import try_out
 
 Numbers = NDArray[Any]
 
@@ -145,10 +146,13 @@ def open_h5(source: Path | bytes) -> Iterator[h5py.File]:
     name = str(source) if isinstance(source, Path) else "the HDF5 file inside"
     try:
         if isinstance(source, Path):
-            with open_plain(source, MAX_FILE) as stream, h5py.File(stream, "r") as file:
-                _demand_local(file, name)
-                yield file
+            with open_plain(source, MAX_FILE) as stream:
+                try_out(source, name)
+                with h5py.File(stream, "r") as file:
+                    _demand_local(file, name)
+                    yield file
         else:
+            try_out(source, name)
             with h5py.File(io.BytesIO(source), "r") as file:
                 _demand_local(file, name)
                 yield file

@@ -130,7 +130,7 @@ def test_missing_and_other_files_are_told(tmp_path):
         read_layers(tmp_path / "net.h5")
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6))
 def test_bytes_that_went_over_give_layers_or_one_error(path, changes):
     data = bytearray(path.read_bytes())

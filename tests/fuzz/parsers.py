@@ -100,7 +100,7 @@ def spoilt_fields(seed):
 # ---- good inputs
 
 
-def _h5():
+def h5():
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs["layer_names"] = [b"a", b"b"]
@@ -188,7 +188,6 @@ def parsers(home):
         Parser("withdrawn list", [b"%s %s\n" % (b"ab" * 16, b"cd" * 32)], _withdrawn),
         Parser("session record", [LOG], _sessions),
         Parser("pickle", PICKLE, lambda data, folder: load_pickle(_file(folder, data))),
-        Parser("HDF5", [_h5()], _read_h5),
         Parser("zip", [_zip()], lambda data, folder: read_zip(_file(folder, data), "config.json", "model.weights.h5")),
         Parser("ONNX", [model().SerializeToString()], lambda data, folder: read_onnx(_file(folder, data))),
         Parser("picture header", [PNG, _png(), _bmp()], lambda data, _: size_of(data, "x")),
@@ -247,7 +246,7 @@ def _sessions(data, _):
         assert isinstance(run["persona"], str) and isinstance(run["sinks"], list)
 
 
-def _read_h5(data, folder):
+def read_h5(data, folder):
     with open_h5(_file(folder, data)) as file:
         for key in file:
             read_texts(file, "layer_names")

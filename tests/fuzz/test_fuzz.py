@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from engines.errors import BadInput, DoppelcamError
+from engines.errors import DoppelcamError
 from live.pictures import picture_of
 from live.videos import look_into
-from tests.fuzz.parsers import PNG, Home, parsers, spoilt, spoilt_fields
+from tests.fuzz.parsers import PNG, Home, h5, parsers, read_h5, spoilt, spoilt_fields
 from tests.live.test_videos import film
 
 HOME = Home(Path(tempfile.mkdtemp()))
@@ -119,7 +119,7 @@ def through_the_door(strategy, run, count):
     def one(data):
         try:
             run(data)
-        except BadInput as error:
+        except DoppelcamError as error:
             demand_one_line(error)
 
     one()
@@ -141,3 +141,8 @@ def test_spoilt_videos(count, tmp_path):
         look_into(path)
 
     through_the_door(st.one_of(spoilt([seed]) for seed in seeds), run, count)
+
+
+@pytest.mark.parametrize("count", [8, pytest.param(400, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_spoilt_hdf5(count, tmp_path):
+    through_the_door(spoilt([h5()]), lambda data: read_h5(data, tmp_path), count)
