@@ -24,7 +24,7 @@ def face(request, finder):
 # poses, and has the nose higher.
 @pytest.mark.parametrize(
     ("template", "most"),
-    [("arcface_112_v2", (1.6, 5.5, 2.1)), ("arcface_128", (1.4, 4.8, 1.9)), ("ffhq_512", (1.3, 2.6, 1.5))],
+    [("arcface_112_v2", (1.6, 5.5, 2.1)), ("arcface_128", (1.4, 4.8, 1.9)), ("ffhq_512", (1.5, 2.6, 1.7))],
 )  # fmt: skip
 def test_they_lie_where_the_templates_have_them(face, template, most):
     wanted = FIVE_POINTS[template]

@@ -62,7 +62,8 @@ def test_both_rows_differ_in_the_face_and_are_alike_around_it(sample_sheet):
     for column in (1, 2, 3):
         difference = np.abs(cell(sample_sheet, 0, column) - cell(sample_sheet, 1, column))
         assert difference[middle, middle].mean() > 4
-        assert difference[rim].max() == difference[:, rim].max() == difference[:, -40:].max() == 0
+        around = difference[rim].max(), difference[:, rim].max(), difference[:, -40:].max()
+        assert max(around) <= 8, around  # the watermark, and nothing else
 
 
 def test_each_column_is_another_moment(sample_sheet):
