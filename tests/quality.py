@@ -124,6 +124,7 @@ def judge_sample(face, finder, *pairs, until_s):
     judge = Judge(open_persona(face, finder), finder)
     run = read_run(None, list(pairs), {"source": "sample", "face": face, "sink": "null", "fast": True})
     parts = parts_of(run)
+    parts.marks = ()  # the figures are of the swap
     wearers = deque()  # a run without real time gives one picture for each that went in, in order
     parts.source = Excerpt(parts.source, end_s=until_s, see=lambda captured: wearers.append(captured.image.copy()))
     parts.sinks = {"judge": _Pairs(wearers, judge)}

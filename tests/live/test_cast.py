@@ -172,7 +172,8 @@ class TestRecognised:
     def scene(self, tmp_path, monkeypatch, finder):
         """scene(*names) is a picture of these sample people side by side, and their faces."""
         from engines.store import user_store
-        from live.personas import SAMPLE_PORTRAITS, read_picture
+        from live.personas import SAMPLE_PORTRAITS
+        from live.pictures import read_picture
 
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
         monkeypatch.setattr("engines.door.admit", lambda card: None)
@@ -257,7 +258,8 @@ def test_the_mesh_finder_and_somebody_who_walks_past_in_front(finder):
     """Real pictures: the wearer sits still, a larger head crosses right in front. Never is the wearer shown bare, nor
     the one in front as the wearer.
     """
-    from live.personas import SAMPLE_PORTRAITS, read_picture
+    from live.personas import SAMPLE_PORTRAITS
+    from live.pictures import read_picture
 
     seat = cv2.resize(read_picture(SAMPLE_PORTRAITS / "lena.jpg"), (360, 360))
     passer = cv2.resize(read_picture(SAMPLE_PORTRAITS / "joel.jpg"), (620, 620))[:, 90:530]

@@ -63,7 +63,8 @@ def test_the_trace_has_a_named_lane_for_each_thread(events):
     assert len({e["pid"] for e in events}) == 1
     steps = {(lanes[e["tid"]], e["name"]) for e in events if e["ph"] == "X"}
     assert steps == {
-        ("camera", "read"), ("engine", "find"), ("engine", "track"), ("swap", "swap"), ("pixels", "blend"),
+        ("camera", "read"), ("engine", "find"), ("engine", "track"), ("swap", "swap"),
+        ("pixels", "blend"), ("pixels", "mark"),
         ("sink witness", "write"),
     }  # fmt: skip
 

@@ -57,7 +57,7 @@ def test_what_is_over_cannot_be_worn(packs, make):
 
 def live(guard):
     """What the guard says to a picture without a face when such pictures may be shown."""
-    frame = Frame(1, np.zeros((90, 160, 3), np.uint8), 9.0, Trace(0))
+    frame = Frame(1, np.zeros((90, 160, 3), np.uint8), 9.0, Trace(0), marked=True)
     guard.on_no_face, guard.hold_ms = "show", 0
     return guard.judge(frame).state
 
@@ -94,7 +94,7 @@ def test_what_is_withdrawn_while_it_is_worn_is_covered(packs, make, agreed, othe
 
 
 def test_the_last_picture_is_not_held_when_the_consent_ends(guard):
-    frame = Frame(1, np.zeros((90, 160, 3), np.uint8), 9.0, Trace(0))
+    frame = Frame(1, np.zeros((90, 160, 3), np.uint8), 9.0, Trace(0), marked=True)
     guard._last = guard.judge(frame)
     guard.permit = lambda: "over"
     assert live(guard) == "cover" and guard._last is None
