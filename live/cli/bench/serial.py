@@ -46,7 +46,8 @@ def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callabl
         swapper.open()
         swapper.wear(persona)
         blender.open()
-        guard.open(format, Ledger())
+        guard.open(format, Ledger(), parts.marks)
+        guard.wear(persona)
         for sink in sinks:
             sink.open(format)
         meter = _Meter(format.width * format.height * 3)
@@ -70,6 +71,8 @@ def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callabl
                 frame.safe = all(covers_face(face, patch, frame.image) for face, patch in pairs)
                 for face, patch in pairs:
                     blender.blend(frame.image, face, patch)
+            with meter("mark"):
+                guard.mark(frame)
             with meter("guard"):
                 shown = guard.judge(frame)
             with meter("write"):
@@ -79,7 +82,14 @@ def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callabl
                 meter.keep()
         return meter.costs()
     finally:
-        for close in (source.close, finder.close, swapper.close, blender.close, *(sink.close for sink in sinks)):
+        for close in (
+            guard.close,
+            source.close,
+            finder.close,
+            swapper.close,
+            blender.close,
+            *(sink.close for sink in sinks),
+        ):
             close()
 
 

@@ -33,7 +33,7 @@ def test_the_figures_agree_with_each_other(measured):
     cpu = tree["cpu_ms_per_frame"]
     assert 0 < cpu["without_source"] < cpu["all"]
     assert sum(cpu["threads"].values()) == pytest.approx(cpu["all"], rel=0.25)  # threads are counted in 10 ms
-    assert set(tree["alone"]) == {"read", "find", "track", "swap", "blend", "guard", "write"}
+    assert set(tree["alone"]) == {"read", "find", "track", "swap", "blend", "mark", "guard", "write"}
     assert tree["yardstick_ms"]["before"] > 0 and tree["memory_mb"]["end"] > 50
 
 
