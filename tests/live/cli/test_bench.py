@@ -14,6 +14,7 @@ import pytest
 from live.cli.bench.excerpt import Excerpt
 from live.cli.bench.moments import Moment, Window, choose, head_window
 from live.cli.bench.sheet import CAPTION_PX, CELL_PX, GAP_PX, cut_window
+from live.finders.mediapipe_mesh import MediapipeMesh
 from live.parts import EndOfSource
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from tests.clips import write_clip
@@ -51,7 +52,9 @@ def sample_sheet(tmp_path_factory):
     return cv2.imread(str(folder / "look.png"))
 
 
-def test_the_sheet_has_a_column_for_the_portrait_and_each_moment(sample_sheet, finder):
+def test_the_sheet_has_a_column_for_the_portrait_and_each_moment(sample_sheet):
+    finder = MediapipeMesh()  # as fresh as the command's own
+    finder.open()
     assert sample_sheet.shape == (GAP_PX + CAPTION_PX + 2 * STEP, GAP_PX + 4 * STEP, 3)
     nia = open_persona("sample:nia", finder)
     assert np.abs(cell(sample_sheet, 0, 0) - cut_window(nia.image, head_window(nia.face))).max() <= 1
