@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -183,7 +182,7 @@ def test_after_a_failure_a_camera_keeps_its_cover_until_ctrl_c(monkeypatch, caps
     def interrupt():
         while len(device.seen) < 30:  # ten from the loop, the others while it holds on
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # what Ctrl-C does
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(LoopFailed, match="net is broken"):
