@@ -34,7 +34,8 @@ def inside():
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.long)
+            if not item.get_closest_marker("soak"):
+                item.add_marker(pytest.mark.long)
             item.add_marker(
                 pytest.mark.timeout(3600)
             )  # the first one waits for the kernel and for all tests of its file

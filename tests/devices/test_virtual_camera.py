@@ -8,8 +8,12 @@ import subprocess
 import time
 
 import cv2
+import pytest
 
 from tests.devices.bed import OTHER, VIRTUAL
+
+# Not seen to pass since marks and several people came in: not yet in CI again.
+pytestmark = pytest.mark.soak
 
 START_S = 180  # the first start measures engines and compiles
 
