@@ -16,16 +16,14 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import secrets
-import stat
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import platformdirs
 
 from engines.errors import ModelError, NotAvailable
+from engines.own_file import OTHERS_WRITE, Unfit, read_own, write_own
 
 _MAGIC = b"doppelcam plan 1"
 _SEAL_SIZE = hashlib.sha256().digest_size
@@ -73,15 +71,15 @@ class Plans:
         """
         path = self.folder / purpose.file_name()
         try:
-            data = _read_own(path, stat.S_IWGRP | stat.S_IWOTH, _MAX_SIZE)
+            data = read_own(path, _MAX_SIZE, forbidden=OTHERS_WRITE)
             head = len(_MAGIC) + _SEAL_SIZE
             seal, plan = data[len(_MAGIC) : head], data[head:]
             # compare_digest takes the same time wherever the first wrong byte is.
             if data[: len(_MAGIC)] != _MAGIC or not hmac.compare_digest(seal, _seal(self._key(), purpose, plan)):
-                raise _Unfit("its seal does not fit")
+                raise Unfit("its seal does not fit")
         except FileNotFoundError:
             return None
-        except (OSError, _Unfit) as error:
+        except (OSError, Unfit) as error:
             why = getattr(error, "strerror", None) or error
             raise ModelError(
                 f"the plan {path} was not built by this machine as it is now ({why})", hint="it is built again"
@@ -92,7 +90,7 @@ class Plans:
         """Seal and store a plan that was just built here. Raises NotAvailable when it cannot be stored."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write(self.folder / purpose.file_name(), _MAGIC, _seal(self._key(), purpose, plan), plan)
+            write_own(self.folder / purpose.file_name(), _MAGIC, _seal(self._key(), purpose, plan), plan)
         except OSError as error:
             raise NotAvailable(
                 f"the plan cannot be kept: {error.strerror or error}: {self.folder}",
@@ -106,21 +104,17 @@ class Plans:
         at the same time: the later stays. Raises OSError.
         """
         try:
-            key = _read_own(self.key_file, stat.S_IRWXG | stat.S_IRWXO, _KEY_SIZE)
+            key = read_own(self.key_file, _KEY_SIZE)
             if len(key) == _KEY_SIZE:
                 return key
             _log.warning("%s is damaged and is made anew", self.key_file)
         except FileNotFoundError:
             pass
-        except (OSError, _Unfit) as error:
+        except (OSError, Unfit) as error:
             _log.warning("%s is not safe (%s) and is made anew", self.key_file, error)
         self.key_file.parent.mkdir(parents=True, exist_ok=True)
-        _write(self.key_file, secrets.token_bytes(_KEY_SIZE))
+        write_own(self.key_file, secrets.token_bytes(_KEY_SIZE))
         return self.key_file.read_bytes()
-
-
-class _Unfit(Exception):
-    """A file that is there, but that must not be used."""
 
 
 def _seal(key: bytes, purpose: Purpose, plan: bytes) -> bytes:
@@ -128,39 +122,3 @@ def _seal(key: bytes, purpose: Purpose, plan: bytes) -> bytes:
     mac = hmac.new(key, purpose.digest(), hashlib.sha256)
     mac.update(plan)
     return mac.digest()
-
-
-def _read_own(path: Path, forbidden: int, limit: int) -> bytes:
-    """The bytes of a plain file of this user that has none of the permissions `forbidden`.
-
-    Raises FileNotFoundError, OSError (a link too), _Unfit. The checks are made on the opened file, so that nobody can
-    put another in its place. Windows has neither these owners nor these permissions: there the seal alone decides.
-    """
-    # Neither followed (a link) nor waited for (a pipe without a writer).
-    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-    with open(os.open(path, os.O_RDONLY | flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise _Unfit("it is not a plain file")
-        if os.name == "posix" and status.st_uid != os.geteuid():
-            raise _Unfit("it belongs to another user")
-        if os.name == "posix" and status.st_mode & forbidden:
-            raise _Unfit(f"others have access to it: mode {stat.S_IMODE(status.st_mode):04o}")
-        if status.st_size > limit:
-            raise _Unfit(f"it has {status.st_size} bytes")
-        return file.read(status.st_size)
-
-
-def _write(path: Path, *pieces: bytes) -> None:
-    """Write a file that only this user may read, whole or not at all. Raises OSError."""
-    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)  # mode 0600
-    try:
-        with open(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise

@@ -7,7 +7,6 @@ Both are gone when somebody converts the file; the watermark in the picture stay
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -18,6 +17,7 @@ import av
 import platformdirs
 
 from engines.errors import BadInput, NotAvailable
+from engines.own_file import write_own
 from engines.plugins import import_failure
 
 AIGC = "AIGC"
@@ -182,10 +182,7 @@ def _self_made() -> tuple[str, str]:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             made = _make_chain()
             for target, text in zip((secret, chain), reversed(made), strict=True):
-                part = target.with_suffix(".part")
-                with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                    file.write(text)
-                part.replace(target)
+                write_own(target, text.encode("ascii"))
         return chain.read_text(), secret.read_text()
     except OSError as error:
         raise BadInput(f"the self-made certificate in {folder} cannot be used: {error.strerror or error}") from None

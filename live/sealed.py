@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import secrets
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from engines.errors import BadInput
+from engines.own_file import Unfit, read_own, write_own
 
 _MAGIC = b"doppelcam session 1\n"
 _KEY_BYTES = 32
@@ -173,15 +173,13 @@ def _own_key(make: bool) -> bytes:
     """This user's key, which nobody else may read. Raises BadInput: it is not there (unless `make`), or not safe."""
     path = key_file()
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise BadInput(f"others have access to the key {path}: mode {mode:04o}", hint=f"chmod 600 {path}")
-            key = file.read(_KEY_BYTES + 1)
+        key = read_own(path, 4096)
     except FileNotFoundError:
         if not make:
             raise BadInput(f"the key {path} is not there", hint="a session opens only where it was recorded") from None
         return _new_key(path)
+    except Unfit as unfit:
+        raise BadInput(f"the key {path} is not safe: {unfit}", hint=f"chmod 600 {path}") from None
     except OSError as error:
         raise BadInput(f"the key {path} cannot be read: {error.strerror}") from None
     if len(key) != _KEY_BYTES:
@@ -192,17 +190,11 @@ def _own_key(make: bool) -> bytes:
 def _new_key(path: Path) -> bytes:
     """Made once; of two processes that make one at the same time, the first wins."""
     key = secrets.token_bytes(_KEY_BYTES)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key)
-        try:
-            os.link(part, path)
-        except FileExistsError:
-            return _own_key(make=False)
-        finally:
-            part.unlink()
+        write_own(path, key, replace=False)
+    except FileExistsError:
+        return _own_key(make=False)
     except OSError as error:
         raise BadInput(f"the key {path} cannot be made: {error.strerror}") from None
     return key

@@ -20,6 +20,7 @@ import filelock
 import platformdirs
 
 from engines.errors import BadInput, ModelError
+from engines.own_file import write_own
 from engines.plain_file import read_plain
 from live.frame import Disclosure
 
@@ -150,8 +151,4 @@ def _make_room(target: Path) -> None:
     if not target.exists() or target.stat().st_size < MOST_BYTES:
         return
     lines = target.read_bytes().splitlines(keepends=True)
-    part = target.with_suffix(".part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.writelines(lines[len(lines) // 2 :])
-    part.replace(target)
+    write_own(target, *lines[len(lines) // 2 :])

@@ -13,7 +13,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import platformdirs
 
 from engines.card import ModelCard
 from engines.errors import ModelError, NotAvailable
+from engines.own_file import write_own
 from engines.plain_file import read_plain
 from engines.quarantine.child import ask
 from engines.quarantine.onnx_file import OnnxFile, Port, open_onnx
@@ -132,11 +132,4 @@ def _remember(sha256: str) -> None:
     path = _memory()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=path.parent)  # mode 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.writelines(f"{line}\n" for line in sorted({*_remembered(), sha256}))
-            os.replace(part, path)
-        except OSError:
-            os.unlink(part)
-            raise
+        write_own(path, "".join(f"{line}\n" for line in sorted({*_remembered(), sha256})).encode("ascii"))

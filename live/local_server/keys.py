@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import re
 import secrets
 import socket
-import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from engines.own_file import Unfit, read_own, write_own
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 _DAYS = 397  # no browser takes more
@@ -79,24 +78,14 @@ def _folder() -> Path:
 def _read_own(path: Path) -> bytes | None:
     """The file, if it is there and nobody else may read or write it."""
     try:
-        with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                return None
-            return file.read(65_536)
-    except OSError:
+        return read_own(path, 65_536)
+    except (OSError, Unfit):
         return None
 
 
 def _keep(path: Path, data: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)  # for the user alone
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_own(path, data)
 
 
 def _still_good(pem: bytes) -> x509.Certificate | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engines.errors import BadInput, NotAvailable
+from engines.own_file import Unfit, read_own, write_own
 
 _SERVICE = "doppelcam faces"
 _SIZE = 32
@@ -115,16 +115,13 @@ class Vault:
         return bytes.fromhex(held) if held else None
 
     def _from_file(self) -> bytes:
-        flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
         try:
-            with open(os.open(self._file, os.O_RDONLY | flags), "rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                if os.name == "posix" and (not stat.S_ISREG(mode) or mode & (stat.S_IRWXG | stat.S_IRWXO)):
-                    raise NotAvailable(
-                        f"others have access to the key {self._file} (mode {stat.S_IMODE(mode):04o})",
-                        hint=f"if nobody copied it: chmod 600 {self._file}; else doppelcam faces wipe",
-                    )
-                secret = file.read(_SIZE + 1)
+            secret = read_own(self._file, 4096)
+        except Unfit as unfit:
+            raise NotAvailable(
+                f"the key {self._file} is not safe: {unfit}",
+                hint=f"if nobody copied it: chmod 600 {self._file}; else doppelcam faces wipe",
+            ) from None
         except OSError as error:
             raise NotAvailable(f"the key {self._file} cannot be read: {error.strerror or error}") from error
         if len(secret) != _SIZE:
@@ -148,18 +145,11 @@ def write_private(path: Path, data: bytes) -> None:
 
     Raises NotAvailable.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o700)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_own(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise NotAvailable(f"{path} cannot be written: {error.strerror or error}") from error
 
 
