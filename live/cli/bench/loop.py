@@ -88,12 +88,10 @@ def _play_over_and_over(run: Run) -> None:
 def _serial(run: Run, tell: Any) -> dict[str, Cost]:
     from dataclasses import replace
 
-    from live.app import parts_of
+    from live.app import build
     from live.cli.bench.serial import costs
-    from live.guard import Guard
-    from live.track import Tracks
 
-    return costs(parts_of(replace(run, fast=True)), Guard(), Tracks(), 150, tell)
+    return costs(build(replace(run, fast=True)), 150, tell)
 
 
 def _measure(run: Run, spans: Spans, warm_up: float, seconds: float, fast: bool) -> tuple[dict[str, Any], Gauge]:

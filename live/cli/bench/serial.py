@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from live.frame import Frame
-from live.guard import Guard, covers_face
-from live.parts import EndOfSource, Parts
-from live.trace import Ledger, Trace
-from live.track import Tracks
+from live.intake import Intake
+from live.loop import Loop
+from live.mailbox import Closed
+from live.spans import Spans
+from live.steps import Steps
+from live.trace import Ledger, clock
 
 _WARM_UP, _COUNTED = 30, 12
 
@@ -29,50 +30,39 @@ class Cost:
     pictures: float
 
 
-def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callable[[int], None]) -> dict[str, Cost]:
-    """Open the parts, put `frames` frames through them and close them again. Raises what they raise.
+def costs(loop: Loop, frames: int, tell: Callable[[int], None]) -> dict[str, Cost]:
+    """Open the parts of this loop, put `frames` frames through its steps and close them. Raises what they raise.
 
     Only frames with a swapped face count. Allocations are counted in a few more frames, since counting slows things
     down: those that Python, NumPy and OpenCV make, not those inside of decoders, encoders and runtimes.
     """
-    finder, swapper, blender, source, sinks = (
-        parts.finder, parts.swapper, parts.blender, parts.source, parts.sinks.values(),
-    )  # fmt: skip
+    parts, guard, ledger, meter = loop.parts, loop.guard, Ledger(), _Meter()
+    intake = Intake(parts, ledger, meter)
+    steps = Steps(parts, guard, loop.tracks, loop.roles, ledger, meter, 1, clock)
+    sinks = parts.sinks.values()
     cv2.setNumThreads(1)  # as the loop has it
     try:
-        format = source.open()
-        finder.open()
-        persona = parts.persona(finder)
-        swapper.open()
-        swapper.wear(persona)
-        blender.open()
-        guard.open(format, Ledger(), parts.marks)
-        guard.wear(persona)
+        intake.open()
+        assert intake.format is not None, "an opened source has a format"
+        parts.finder.open()
+        loop.roles.open(parts.finder)
+        steps.worn = parts.persona(parts.finder)
+        steps.put_on(parts.swapper, steps.worn)
+        parts.blender.open()
+        guard.open(intake.format, ledger, parts.marks)
         for sink in sinks:
-            sink.open(format)
-        meter = _Meter(format.width * format.height * 3)
+            sink.open(intake.format)
+        meter.picture_bytes = intake.format.width * intake.format.height * 3
         for number in range(frames + _COUNTED):
             tell(number)
             meter.begin(number >= _WARM_UP, number >= frames)
-            with meter("read"):
-                try:
-                    captured = source.read()
-                except EndOfSource:
-                    break
-            frame = Frame(number, captured.image, captured.position_s, Trace(captured.captured_ns))
-            with meter("find"):
-                found = finder.find(frame.image, tracks.faces)
-            with meter("track"):
-                frame.faces, frame.lost = tracks.update(found, frame.position_s, frame.image)
-            with meter("swap"):
-                frame.patches = [swapper.swap(frame.image, face) for face in frame.faces]
-            with meter("blend"):
-                pairs = list(zip(frame.faces, frame.patches, strict=True))
-                frame.safe = all(covers_face(face, patch, frame.image) for face, patch in pairs)
-                for face, patch in pairs:
-                    blender.blend(frame.image, face, patch)
-            with meter("mark"):
-                guard.mark(frame)
+            try:
+                frame = intake.read()
+            except Closed:
+                break
+            assert frame is not None, "a file has all its pictures"
+            for step in (steps.find, steps.swap, steps.blend, steps.mark):
+                step(frame)
             with meter("guard"):
                 shown = guard.judge(frame)
             with meter("write"):
@@ -82,20 +72,17 @@ def costs(parts: Parts, guard: Guard, tracks: Tracks, frames: int, tell: Callabl
                 meter.keep()
         return meter.costs()
     finally:
-        for close in (
-            guard.close,
-            source.close,
-            finder.close,
-            swapper.close,
-            blender.close,
-            *(sink.close for sink in sinks),
-        ):
+        closes = (part.close for part in (guard, loop.roles, parts.source, parts.finder, parts.swapper, parts.blender))
+        for close in (*closes, *(sink.close for sink in sinks)):
             close()
 
 
-class _Meter:
-    def __init__(self, picture_bytes: int) -> None:
-        self._picture_bytes = picture_bytes
+class _Meter(Spans):
+    """Spans that are summed up, instead of kept, for the frames that count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture_bytes = 1
         self._cpu: dict[str, list[float]] = {}
         self._wall: dict[str, list[float]] = {}
         self._pictures: dict[str, list[float]] = {}
@@ -109,7 +96,7 @@ class _Meter:
             tracemalloc.start()
 
     @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
+    def __call__(self, name: str, frame: int = 0) -> Iterator[None]:  # noqa: ARG002
         before = 0
         if self._allocations:
             tracemalloc.reset_peak()
@@ -118,7 +105,7 @@ class _Meter:
         yield
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         peak = tracemalloc.get_traced_memory()[1] if self._allocations else 0
-        self._now[step] = cpu * 1e3, wall * 1e3, max(0, peak - before) / self._picture_bytes
+        self._now[name] = cpu * 1e3, wall * 1e3, max(0, peak - before) / self.picture_bytes
 
     def keep(self) -> None:
         """The frame was as expected: take its figures in."""
