@@ -70,7 +70,6 @@ def parts_of(run: Run) -> Parts:
         marks=marks_of(run, marks),
         sinks=sinks,
         persona=lambda finder: _personas(choices, disclosure, finder),
-        why_not=lambda: next((why for choice in choices if (why := choice.why_not())), ""),
         sound=_sound(run),
         session=session.begin(name, disclosure),
         reason=run.disclosure_reason.strip(),
@@ -79,8 +78,13 @@ def parts_of(run: Run) -> Parts:
 
 def _personas(choices: list[Choice], disclosure: Disclosure, finder: Finder) -> Persona:
     """The personas of all, as one."""
-    first, *others = (choice.open(finder) for choice in choices)
-    return replace(first, disclosure=disclosure, others=tuple(others))
+    all_of_them = [choice.open(finder) for choice in choices]
+
+    def why_not() -> str:
+        return next((why for one in all_of_them if (why := one.why_not())), "")
+
+    first, *others = all_of_them
+    return replace(first, disclosure=disclosure, others=tuple(others), why_not=why_not)
 
 
 def _weakest(choices: list[Choice]) -> Disclosure:

@@ -5,6 +5,7 @@ Pictures are BGR u8 HWC, coordinates are pixels of the frame (x right, y down, p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -115,14 +116,16 @@ Disclosure = Literal["synthetic", "self", "consented", "unverified"]
 class Persona:
     """Whose face is worn: one portrait or several, the one that looks most straight into the camera first; or a
     trained `model` and no portrait. `others` are the personas of further people in the picture, in the order of
-    their roles.
+    their roles. `why_not` says in words why it may not be worn any more, "" while it may; it is cheap enough to be
+    asked for each frame.
     """
 
     name: str
     views: tuple[View, ...]
     model: ModelCard | None = None
-    disclosure: Literal["synthetic", "self", "consented", "unverified"] = "unverified"
+    disclosure: Disclosure = "unverified"
     others: tuple[Persona, ...] = ()
+    why_not: Callable[[], str] = field(default=lambda: "", compare=False, repr=False)
 
     @property
     def image(self) -> Image:

@@ -68,7 +68,8 @@ class Guard:
             mark.open(format)
 
     def wear(self, persona: Persona) -> None:
-        """Tell the marks whose face is worn from now on."""
+        """This face is worn from now on: the marks are told, and its own permission counts."""
+        self.permit = persona.why_not
         for mark in self._marks:
             mark.wear(persona)
 

@@ -77,7 +77,6 @@ class Loop:
         roles: Roles | None = None,
     ) -> None:
         self.parts, self.guard, self.tracks, self.settings = parts, guard, tracks, settings
-        guard.permit = parts.why_not
         self.roles = roles or Roles()
         self.lossless = lossless
         self.ledger = ledger or Ledger(clock)
@@ -125,21 +124,13 @@ class Loop:
         """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
         self._stopping.set()
 
-    def wear(
-        self,
-        persona: Callable[[Finder], Persona],
-        swapper: Swapper | None = None,
-        why_not: Callable[[], str] = lambda: "",
-    ) -> None:
+    def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
 
         Until it is done the old face or a cover is shown; if it fails the old face stays, and the ledger tells why.
-        `why_not` says in words why the new one may not be worn any more, if so. BadInput: the swapper is of the kind
-        that lives on another thread.
+        BadInput: the swapper is of the kind that lives on another thread.
         """
         self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
-        old = self.guard.permit  # whichever of the two is shown meanwhile is allowed
-        self.guard.permit = lambda: old() or why_not()
 
     # ---- starting, watching, finishing
 

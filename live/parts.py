@@ -139,9 +139,9 @@ class Sink(Protocol):
 
 @dataclass
 class Parts:
-    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs; `why_not`
-    says why it may not be worn any more. `marks` are written into each picture, in this order; `reason` says why there
-    is no label among them, where that was asked for. A `sound` is kept as late as the picture is.
+    """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs. `marks` are
+    written into each picture, in this order; `reason` says why there is no label among them, where that was asked for.
+    A `sound` is kept as late as the picture is.
     """
 
     source: Source
@@ -151,7 +151,6 @@ class Parts:
     sinks: dict[str, Sink]
     persona: Callable[[Finder], Persona]
     marks: Sequence[Mark] = ()
-    why_not: Callable[[], str] = lambda: ""
     session: Session | None = None
     reason: str = ""
     sound: Sound | None = None

@@ -41,9 +41,8 @@ _LOOK_AGAIN_S = 1.0
 class Choice:
     """What `--face` means, before anything heavy is opened.
 
-    `open` makes the persona with an opened finder. `why_not` says in words why it may not be worn any more, "" while it
-    may; it is cheap enough to be asked for each frame. `scope`: what it may be used for, as in consent.SCOPE; None:
-    nobody limited it.
+    `open` makes the persona with an opened finder. `scope`: what it may be used for, as in consent.SCOPE; None: nobody
+    limited it.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Choice:
     open: Callable[[Finder], Persona]
     model: ModelCard | None = None
     scope: tuple[str, ...] | None = None
-    why_not: Callable[[], str] = lambda: ""
 
 
 def choose(spec: str) -> Choice:
@@ -127,10 +125,10 @@ def _packed(packs: Packs, name: str) -> Choice:
 
     def open(finder: Finder) -> Persona:
         if model is not None:
-            return Persona(name, (), model, pack.disclosure)
-        return Persona(name, straightest_first(_views(pack, finder)), None, pack.disclosure)
+            return Persona(name, (), model, pack.disclosure, why_not=allowed)
+        return Persona(name, straightest_first(_views(pack, finder)), None, pack.disclosure, why_not=allowed)
 
-    return Choice(name, pack.disclosure, open, model, pack.scope, allowed)
+    return Choice(name, pack.disclosure, open, model, pack.scope)
 
 
 def _views(pack: Pack, finder: Finder) -> list[View]:

@@ -416,3 +416,25 @@ def test_a_drawn_swap_and_a_net_are_not_exchanged_while_running():
 
 def named(name):
     return replace(any_persona(None), name=name)
+
+
+def test_the_permission_of_whoever_is_worn_counts_and_no_others():
+    ended, witness = [], Witness()
+    old = replace(named("a"), why_not=lambda: "a is over" if ended else "")
+    new = replace(named("b"), why_not=lambda: "b is over" if len(ended) > 1 else "")
+
+    def change(number):
+        if number == 20:
+            ended.append("a")
+        if number == 30:
+            loop.wear(lambda finder: new)
+        if number == 50:
+            ended.append("b")
+
+    loop = make_loop(
+        NumberedCamera(70, wait=change), swapper=GreenSwapper(), sinks={"witness": witness}, persona=lambda finder: old
+    )
+    loop.run()
+    states = witness.states()
+    assert states[:15] == ["live"] * 15 and states[35:45] == ["live"] * 10 and states[55:] == ["cover"] * 15
+    assert {"a is over", "b is over"} == set(loop.ledger.report()["covers"])

@@ -63,10 +63,11 @@ def live(guard):
 
 
 @pytest.fixture
-def guard(lena, monkeypatch):
+def guard(lena, finder, monkeypatch):
     monkeypatch.setattr(personas, "_LOOK_AGAIN_S", 0.0)
     loop = build(read_run(None, [], {"source": "sample", "face": "lena", "sink": ["null"]}))
     loop.guard.open(Format(160, 90, 30.0), Ledger())
+    loop.guard.wear(loop.parts.persona(finder))
     assert live(loop.guard) == "bare"
     return loop.guard
 
@@ -87,10 +88,10 @@ def test_what_is_withdrawn_while_it_is_worn_is_covered(packs, make, agreed, othe
     monkeypatch.setattr(personas, "_LOOK_AGAIN_S", 0.0)
     consent = agreed()
     packs.add(make(disclosure="consented", consent=consent))
-    choice = choose("lena")
-    assert choice.why_not() == ""
+    why_not = personas._Allowed(packs, packs.open("lena"))
+    assert why_not() == ""
     packs.withdraw(read_withdrawal(withdraw(consent, other.signing_key()), "x"))
-    assert choice.why_not() == "the consent for this face was withdrawn"
+    assert why_not() == "the consent for this face was withdrawn"
 
 
 def test_the_last_picture_is_not_held_when_the_consent_ends(guard):
