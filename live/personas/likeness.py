@@ -8,21 +8,19 @@ it know somebody after ten years. A recogniser (any ArcFace that `doppelcam mode
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from engines.card import ModelCard
-from engines.door import open_engine
-from engines.errors import ModelError
-from engines.store import user_store
 from live.align import cut_fine
 from live.align.crops import five_point_matrix
 from live.frame import Face, Image, View
 from live.parts import Finder
 from live.personas.portraits import sample_names, sample_view
+from live.recogniser import Recogniser, installed, unit
 
 _Vector = npt.NDArray[np.float32]
 _SIDE_PX = 96
@@ -52,14 +50,8 @@ def score(one: _Vector, other: _Vector) -> float:
 
 def best_likeness(finder: Finder) -> Likeness:
     """The user's recogniser where there is one; `finder` is an opened one. Raises like `open_engine`."""
-    for name in user_store().names():
-        try:
-            card = user_store().card(name)
-        except ModelError:
-            continue
-        if card.family == "arcface":
-            return Recogniser(card)
-    return Looks([sample_view(name, finder) for name in sample_names()])
+    found = installed("recogniser")
+    return Recognised(found[0]) if found else Looks([sample_view(name, finder) for name in sample_names()])
 
 
 class Looks:
@@ -79,29 +71,20 @@ class Looks:
         pass
 
 
-class Recogniser:
+class Recognised:
     """By an ArcFace net."""
 
     threshold = 0.35  # of the cosine; a usual choice for ArcFace at few false matches
 
     def __init__(self, card: ModelCard) -> None:
         self.words = f"the recogniser {card.name}"
-        self._facts: dict[str, Any] = card.facts
-        self._engine = open_engine(card)
+        self._net = Recogniser(card, "auto")
 
     def features(self, image: Image, face: Face) -> _Vector:
-        side = int(self._facts["image_size"])
-        crop = cut_fine(image, five_point_matrix(face.points, self._facts["template"], side), side)
-        if self._facts["colour"] == "RGB":
-            crop = np.ascontiguousarray(crop[:, :, ::-1])
-        mean, std = (np.array(self._facts[key], np.float32) for key in ("mean", "std"))
-        tensor = ((crop.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)[None]
-        answer = self._engine.run({self._facts["inputs"]["image"]: np.ascontiguousarray(tensor)})
-        vector = answer[self._facts["outputs"]["out"]].reshape(-1).astype(np.float32)
-        return np.asarray(vector / (np.linalg.norm(vector) + 1e-6), np.float32)
+        return unit(self._net.vector(image, face.points))
 
     def close(self) -> None:
-        self._engine.close()
+        self._net.close()
 
 
 def _detail(image: Image, face: Face) -> _Vector:
