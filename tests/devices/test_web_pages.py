@@ -33,6 +33,7 @@ WIDTH, HEIGHT, FIRST, COUNT = 640, 360, 1000, 90
 
 GRAB = """() => {
   const picture = document.getElementById("picture");
+  if (picture.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;  // it has its size before its first picture
   const canvas = document.createElement("canvas");
   canvas.width = picture.videoWidth || picture.naturalWidth;
   canvas.height = picture.videoHeight || picture.naturalHeight;
@@ -310,6 +311,7 @@ def test_the_way_round_shows_swapped_faces_and_never_the_bare_one(page, bare):
 
 
 def apart(image, bare):
-    """How far a picture is from the bare one, in grey levels: in the middle of the face, and in the background."""
+    """How far a picture is from the bare one, in grey levels: in the middle of the face, and in the background
+    where neither label nor banner lies."""
     far = cv2.absdiff(cv2.blur(image, (3, 3)), cv2.blur(bare, (3, 3))).mean(2)
-    return far[130:260, 270:370].mean(), far[40:, :150].mean()
+    return far[130:260, 270:370].mean(), far[40:290, :150].mean()
