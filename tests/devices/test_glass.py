@@ -6,12 +6,7 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from tests.devices.bed import CAMERA, VIRTUAL
-
-# Not seen to pass since marks and several people came in: not yet in CI again.
-pytestmark = pytest.mark.soak
 
 
 def test_glass_to_glass_is_measured(tmp_path, record_property):

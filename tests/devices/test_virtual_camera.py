@@ -8,12 +8,8 @@ import subprocess
 import time
 
 import cv2
-import pytest
 
 from tests.devices.bed import OTHER, VIRTUAL
-
-# Not seen to pass since marks and several people came in: not yet in CI again.
-pytestmark = pytest.mark.soak
 
 START_S = 180  # the first start measures engines and compiles
 
@@ -25,7 +21,7 @@ def test_the_face_that_arrives_is_swapped_and_on_time(feed, doppelcam, look, kep
     assert consumer.next().kind == "cover"  # long before the nets are loaded
     start = consumer.until("live", START_S)
     assert {f.kind for f in start.frames} <= {"cover", "live", "torn"}
-    consumer.watch(2)
+    consumer.watch(6)  # pages of memory touched for the first time are slow in there: half a second a step
     seen = consumer.watch(10)
     cv2.imwrite(str(kept / "last.png"), consumer.luma)
     assert running.end() == 0, running.said()
