@@ -21,7 +21,7 @@ from live.frame import Disclosure, Persona
 from live.guard import Guard
 from live.loop import Loop, LoopSettings
 from live.models import open_card
-from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts
+from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts, Sink
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
 from live.run import KINDS, SHORT, Run
@@ -41,11 +41,11 @@ def build(run: Run, **more: Any) -> Loop:
     return loop_of(run, parts_of(run), **more)
 
 
-def parts_of(run: Run) -> Parts:
-    """The parts for this run, nothing opened yet. Raises BadInput and NotAvailable."""
+def parts_of(run: Run, also: dict[str, Sink] | None = None) -> Parts:
+    """The parts for this run and `also` these sinks, by name; nothing opened yet. Raises BadInput and NotAvailable."""
     if not run.face:
         raise BadInput("which face shall be worn?", hint="--face PICTURE or MODEL_FOLDER, or --face sample to try")
-    if not run.sinks:
+    if not run.sinks and not also:
         raise BadInput("where shall the picture go?", hint="--sink virtual, --sink window, --sink swapped.mp4 ...")
     source = source_of(run)
     sinks: dict[str, Any] = {}
@@ -53,6 +53,7 @@ def parts_of(run: Run) -> Parts:
         if run.sinks.count(spec) > 1:
             raise BadInput(f"the sink {shown(spec)!r} is given twice")
         sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
+    sinks |= also or {}
     faces = [face for _, face in _cast_of(run)]
     choices = [choose(face) for face in faces]
     for choice in choices:

@@ -40,9 +40,10 @@ class Guard:
         "cover",
         "what to show while there is no face: a cover, the last swapped picture, or the bare camera picture",
         choices=("cover", "hold", "show"),
+        live=True,
     )
     hold_ms: float = setting(
-        300, "how long the last swapped picture stays when a face is missed", low=0, high=2000, step=50
+        300, "how long the last swapped picture stays when a face is missed", low=0, high=2000, step=50, live=True
     )
 
     permit: Callable[[], str] = field(default_factory=lambda: lambda: "", init=False, repr=False)

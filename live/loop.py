@@ -132,6 +132,11 @@ class Loop:
         """
         self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
 
+    @property
+    def worn(self) -> Persona | None:
+        """Who is worn at the moment; None before anybody was put on."""
+        return self._steps.worn
+
     # ---- starting, watching, finishing
 
     def _stage(

@@ -58,11 +58,16 @@ class OnePhoto:
         "where both do; a model that says nothing leaves it to the outline",
         choices=("both", "model", "hull"),
     )
-    keep: str = setting("nothing", "what of your own face stays", choices=tuple(_KEEP))
-    erode: float = setting(0, "how much narrower the mask is made, in % of the crop", low=-20, high=20, step=0.5)
-    blur: float = setting(4, "width of the mask's soft edge, in % of the crop", low=0, high=20, step=0.5)
+    keep: str = setting("nothing", "what of your own face stays", choices=tuple(_KEEP), live=True)
+    erode: float = setting(
+        0, "how much narrower the mask is made, in % of the crop", low=-20, high=20, step=0.5, live=True
+    )
+    blur: float = setting(4, "width of the mask's soft edge, in % of the crop", low=0, high=20, step=0.5, live=True)
     colour: str = setting(
-        "rct", "rct: the new face takes the wearer's colours (mean and spread in Lab); off", choices=("rct", "off")
+        "rct",
+        "rct: the new face takes the wearer's colours (mean and spread in Lab); off",
+        choices=("rct", "off"),
+        live=True,
     )
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION]")

@@ -1,0 +1,54 @@
+// The first steps, until they were gone once: camera, face, way out, live; and what to do in the meeting program.
+import { at, make } from "./make.js";
+
+const DONE = "doppelcam.guided";
+
+export class Guide {
+  #open; #cameras = false; #outs = false; #steps = "";
+
+  constructor(open) {
+    this.#open = open;
+  }
+
+  offer(choices) {
+    this.#cameras = choices.sources.length > 0;
+    this.#outs = choices.sinks.some((sink) => !sink.why_not);
+  }
+
+  show(state) {
+    if (remembered()) { at("guide").hidden = true; return; }
+    const out = state.sinks.length > 0, live = state.phase === "live" && state.figures?.fps > 0;
+    const steps = [
+      ["Choose your camera", "places", true],
+      ["Choose a face", "faces", Boolean(state.face)],
+      [this.#outs ? "Choose where the picture goes" : "Nothing here takes the picture yet: see Health, Check this computer", "places", out],
+      ["Press Go live", null, live],
+    ];
+    const text = JSON.stringify(steps);
+    if (text === this.#steps) return;
+    this.#steps = text;
+    const end = live && out;
+    const close = make("button", { className: "quiet" }, end ? "Got it" : "Skip");
+    close.onclick = () => { remember(); at("guide").hidden = true; };
+    at("guide").replaceChildren(
+      make("h2", {}, end ? "You are live" : "First steps"),
+      end
+        ? make("p", {}, "Now select ", make("strong", {}, "doppelcam"), " as the camera in your meeting program.")
+        : make("ol", {}, ...steps.map(([words, tab, done]) => {
+          const step = tab ? make("button", { className: "link" }, words) : make("span", {}, words);
+          if (tab) step.onclick = () => this.#open(tab, true);
+          return make("li", { className: done ? "done" : "" }, step);
+        })),
+      close,
+    );
+    at("guide").hidden = false;
+  }
+}
+
+function remembered() {
+  try { return localStorage.getItem(DONE) !== null; } catch { return false; }
+}
+
+function remember() {
+  try { localStorage.setItem(DONE, "yes"); } catch { /* a dock without storage asks again */ }
+}
