@@ -18,8 +18,8 @@ _SINKS = {
         "for OBS, Zoom, Teams, browsers: choose the camera doppelcam there",
     ),
     "pipewire": ("pipewire", "PipeWire camera", "for OBS 30 and newer, Firefox, GNOME: choose doppelcam there"),
-    "mjpeg": ("mjpeg", "Browser source", "for OBS without a virtual camera; the terminal shows the address"),
-    "webrtc": ("webrtc", "WebRTC page", "for other pages and players; the terminal shows the address"),
+    "mjpeg": ("mjpeg", "Browser source", "for OBS without a virtual camera; its address is shown below"),
+    "webrtc": ("webrtc", "WebRTC page", "for other pages and players; its address is shown below"),
 }
 
 
@@ -59,7 +59,7 @@ def sources(given: Run) -> list[Offer]:
             why = "" if device.trouble is None else "this user may not open it"
             found.append(Offer(f"camera:{device.path}", device.name, note, why))
     found.append(Offer("camera", "First camera", "" if found else "none is connected"))
-    found.append(Offer("browser", "A browser's camera", "the terminal shows the address"))
+    found.append(Offer("browser", "A browser's camera", "its address is shown below"))
     found.append(Offer("sample", "Sample clip", "a synthetic person, to try it"))
     return _with(found, given.source)
 

@@ -13,7 +13,8 @@ from live.loop import Loop
 from live.run import KINDS, SECTIONS, Run
 
 # What a page may not change: what opens the network, which ports, what runs the nets (a question of the machine).
-_NOT_HERE = {"engine", "fallback", "threads", "port", "lan"}
+_NOT_HERE = {"engine", "fallback", "threads", "port", "lan", "paced"}
+_UNITS = ("ms", "s", "px")
 
 
 def controls(run: Run, swappers: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -120,6 +121,12 @@ def _control(key: str, field: Any, part: type, values: dict[str, Any]) -> dict[s
         return None
     value = getattr(settings.make(part, {k: v for k, v in values.items() if k == field.name}, key), field.name)
     return {
-        "key": key, "name": field.name.replace("_", " "), "help": facts["help"], "value": value,
+        "key": key, "name": _named(field.name), "help": facts["help"], "value": value,
         "default": field.default, "live": facts["live"], **shape,
     }  # fmt: skip
+
+
+def _named(name: str) -> str:
+    """`hold_ms` as "hold (ms)"."""
+    words = name.split("_")
+    return " ".join([*words[:-1], f"({words[-1]})"]) if len(words) > 1 and words[-1] in _UNITS else " ".join(words)

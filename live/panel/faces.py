@@ -41,10 +41,10 @@ class Gallery:
             facts = store.card(name).facts
             if facts.get("kind") == "trained" and not any(face["id"] == name for face in found):
                 found.append(_face(name, name, "a trained model", "unverified", picture=False))
-        if self.given.face and not any(face["id"] == self.given.face for face in found):
-            if not self.given.face.startswith("sample"):
-                title = self.given.face.rpartition("/")[2]
-                found.append(_face(self.given.face, title, "as on the command line", "unverified", picture=False))
+        own, known = self.given.face, {"", "sample", *(face["id"] for face in found)}
+        if own not in known and not own.startswith("sample:"):
+            title = own.rpartition("/")[2]
+            found.append(_face(own, title, "as on the command line", "unverified", picture=False))
         return found + [_face(f"sample:{name}", name, "a synthetic person", "synthetic") for name in sample_names()]
 
     def demand(self, face: object) -> str:

@@ -23,6 +23,8 @@ from live.settings import settings_of
 
 T = TypeVar("T")
 
+_PAGES = ("browser", "mjpeg", "webrtc")  # parts with a page, whose address holds a secret
+
 
 class Show:
     """`run` is what is wanted; `work` carries it out, on the main thread. Everything else may be called on any thread.
@@ -165,11 +167,13 @@ class Show:
                 "swappers": self.swappers,
                 "worn": None,
                 "figures": None,
+                "addresses": {},
             }
         if loop is not None:
             worn = loop.worn
             if worn is not None:
                 found["worn"] = {"name": worn.name, "disclosure": worn.disclosure}
+            found["addresses"] = _addresses(loop)
             found["figures"] = {**loop.ledger.status(next(iter(loop.parts.sinks))), **_in_words(loop)}
         return found
 
@@ -259,6 +263,13 @@ def _change(loop: Loop, wanted: Parts) -> bool:
     except BadInput:
         return False
     return True
+
+
+def _addresses(loop: Loop) -> dict[str, str]:
+    """Where the pages of these parts are, by name."""
+    source = loop.parts.source
+    parts = {"browser": source.source if isinstance(source, Mirror) else source, **loop.parts.sinks}
+    return {name: part.url for name, part in parts.items() if kind_of(part) in _PAGES and part.url}  # type: ignore[union-attr]
 
 
 def _in_words(loop: Loop) -> dict[str, Any]:

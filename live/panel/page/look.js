@@ -1,7 +1,7 @@
 // Settings as controls, drawn from what the parts say of themselves. Sliders are sent while they move.
 import { at, make } from "./make.js";
 
-const PAUSE_MS = 80;
+const PAUSE_MS = 80, OPEN = 2; // of the groups, at first
 
 export class Look {
   #act; #waiting = {}; #timer = null;
@@ -12,10 +12,11 @@ export class Look {
 
   offer(groups) {
     if (at("look").contains(document.activeElement) && document.activeElement !== at("look")) return; // somebody is at it
-    at("look").replaceChildren(...groups.flatMap((group) => [
-      make("h2", {}, group.title),
+    at("look").replaceChildren(...groups.map((group, k) => make(
+      "details", { open: k < OPEN },
+      make("summary", {}, group.title),
       make("div", { className: "controls" }, ...group.controls.map((one) => this.#control(one))),
-    ]));
+    )));
   }
 
   #control(one) {

@@ -2,7 +2,7 @@
 import { at, make } from "./make.js";
 
 export class Places {
-  #act; #state = null; #sinks = new Map();
+  #act; #state = null; #pages = "[]"; #sinks = new Map();
 
   constructor(act) {
     this.#act = act;
@@ -26,6 +26,11 @@ export class Places {
     this.#state = state;
     if (document.activeElement !== at("source")) at("source").value = state.source;
     for (const [id, box] of this.#sinks) box.checked = state.sinks.includes(id);
+    const pages = Object.entries(state.addresses), text = JSON.stringify(pages);
+    if (text === this.#pages) return;
+    this.#pages = text;
+    at("addresses").hidden = pages.length === 0;
+    at("addresses").replaceChildren(...pages.map(([name, url]) => make("div", {}, make("dt", {}, name), make("dd", {}, make("a", { href: url, target: "_blank", rel: "noreferrer" }, url)))));
   }
 
   #chosen() {
