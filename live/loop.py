@@ -26,12 +26,12 @@ import cv2
 from engines.errors import DoppelcamError, SourceLost
 from live.cast import Roles
 from live.frame import Frame, Persona, SafeFrame
-from live.guard import ENDED, STARTING, Guard
+from live.guard import BY_HAND, ENDED, STARTING, Guard
 from live.intake import Intake
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Finder, Parts, Swapper
+from live.parts import Finder, Keyed, Parts, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
@@ -41,6 +41,7 @@ from live.trace import Clock, Ledger, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
+_HELD_NS = 1_000_000_000  # presses that come closer together are one: a key held down, or a nervous hand
 _CAMERA_LOST, _WAITING = "camera lost, looking for it", "waiting for a picture"
 
 
@@ -99,6 +100,10 @@ class Loop:
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
+        self._pressed_ns = clock() - _HELD_NS
+        for sink in parts.sinks.values():
+            if isinstance(sink, Keyed):
+                sink.cover_key = self.cover_key
 
     # ---- the caller's side
 
@@ -123,6 +128,31 @@ class Loop:
     def stop(self) -> None:
         """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
         self._stopping.set()
+
+    @property
+    def covered(self) -> bool:
+        """Whether everything is covered by hand."""
+        return self.guard.by_hand
+
+    def cover(self, on: bool) -> None:
+        """Cover every sink at once, until `cover(False)`. From any thread (no signal handler), before the run too.
+
+        When it returns, every picture that a sink begins to write is a cover, also where a live one was on its way.
+        """
+        shown = self.guard.cover(on, self._position_s)
+        if shown is not None and not self.lossless:  # where every frame counts, each of them becomes a cover
+            self._outlets.deliver(shown)
+        if on:
+            self._outlets.settle()
+
+    def cover_key(self) -> None:
+        """The key for it was pressed: cover, or show again. A key that is held down or hit in panic only covers."""
+        now = self._clock()
+        since_ns, self._pressed_ns = now - self._pressed_ns, now
+        if not self.covered:
+            self.cover(True)
+        elif since_ns >= _HELD_NS:
+            self.cover(False)
 
     def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
@@ -172,7 +202,8 @@ class Loop:
         begun before all the rest works. Raises what could not be opened."""
         for stage in stages:
             stage.start()
-        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless)
+        look = self.guard.last_look
+        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless, last_look=look)
         camera = stages[0]
         camera.opened.wait()
         format = self._intake.format
@@ -205,9 +236,8 @@ class Loop:
             silent_ms = (now - self._delivered_ns) / 1e6
             if not self.lossless and silent_ms > self.settings.stall_ms:
                 position = None if self._position_s is None else self._position_s + silent_ms / 1000
-                self._deliver(
-                    self.guard.stand_in(self._absent or self._intake.waiting or _WAITING, position), stamp=False
-                )
+                why = BY_HAND if self.covered else self._absent or self._intake.waiting or _WAITING
+                self._deliver(self.guard.stand_in(why, position), stamp=False)
             if status is not None:
                 status()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from engines.plugins import Plugins
 from live.frame import Captured, Face, Format, Image, Patch, Persona, SafeFrame
@@ -135,6 +135,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what was written, so that it can be used."""
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A sink on which somebody can press the key that covers: it calls `cover_key`, which the loop sets."""
+
+    cover_key: Callable[[], None]
 
 
 @dataclass

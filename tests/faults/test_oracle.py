@@ -1,4 +1,4 @@
-"""35 kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
+"""36 kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
 
 3,000 pictures by default; `pytest -m soak tests/faults/test_oracle.py` judges 100,000.
 """
@@ -27,7 +27,7 @@ FAULTS = (
     "patch of NaN", "patch is nothing", "stale patch", "shared buffer", "camera's own buffer", "same face given back",
     "blend raises", "blend stops halfway", "nothing blended",
     "camera lost", "resolution change", "grey picture", "picture of floats", "picture with alpha", "stale picture",
-    "clock jump", "face missed at a clock jump", "settings change", "sink lost",
+    "clock jump", "face missed at a clock jump", "settings change", "sink lost", "cover pressed",
 )  # fmt: skip
 SECOND = {"second face missed", "second face fails", "shared buffer"}
 
@@ -63,9 +63,12 @@ class Judge(Witness):
     def __init__(self, fault=lambda number: None):
         super().__init__()
         self.covers, self.raw, self.shown, self.fault, self.lost = {}, [], Counter(), fault, set()
+        self.pressed = threading.Event()  # from when cover() has returned until it is taken off
 
     def write(self, frame):
         image = frame.image
+        if self.pressed.is_set() and frame.state != "cover":
+            self.raw.append(("after the press", oracle.read_number(image)))
         assert not image.flags.writeable and image.shape == (HEIGHT, WIDTH, 3)
         self.shown[frame.state] += 1
         if id(image) in self.covers:
@@ -171,7 +174,17 @@ def judged(count, seed):
             loop.guard.on_no_face = plan.dice.choice(["cover", "hold"])
             loop.tracks.linger_ms = plan.dice.choice([300, 500, 2000])
             loop.tracks.coast_ms = plan.dice.choice([0, 100, 150])
+        press(plan(oracle.read_number(image)) == "cover pressed")
         return find(image, previous)
+
+    def press(on):
+        """Covered by hand while the plan says so; each sink's judge knows when it may not get a live picture."""
+        if on:
+            loop.cover(True)
+        for judge in sinks.values():
+            judge.pressed.set() if on else judge.pressed.clear()
+        if not on:
+            loop.cover(False)
 
     finder.find = changing
     loop.run()
@@ -189,7 +202,7 @@ def check(count, seed):
 
 
 def test_no_raw_frame_in_3000(drawn):
-    assert len(FAULTS) == 35
+    assert len(FAULTS) == 36
     check(1500, seed=1)
 
 
