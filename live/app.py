@@ -59,7 +59,10 @@ def parts_of(run: Run, also: dict[str, Sink] | None = None) -> Parts:
     for choice in choices:
         _demand_scope(choice, sinks)
     outgoing = any(sink.outgoing for sink in sinks.values())
-    name, disclosure = " + ".join(choice.name for choice in choices), _weakest(choices)
+    name, disclosure = (
+        " + ".join(choice.name for choice in choices),
+        _weakest([choice.disclosure for choice in choices]),
+    )
     _check_disclosure(run, name, disclosure, outgoing)
     # The watermark first: the label is drawn last, over everything.
     marks = ["watermark", *(["badge"] if outgoing and run.disclosure == "label" else [])]
@@ -88,10 +91,10 @@ def _personas(choices: list[Choice], disclosure: Disclosure, finder: Finder) -> 
     return replace(first, disclosure=disclosure, others=tuple(others), why_not=why_not)
 
 
-def _weakest(choices: list[Choice]) -> Disclosure:
-    """What viewers must be told when all of these are in the picture."""
+def _weakest(disclosures: list[Disclosure]) -> Disclosure:
+    """What viewers must be told when faces of all of these are in the picture."""
     order: tuple[Disclosure, ...] = ("unverified", "consented", "self", "synthetic")
-    return next(one for one in order if any(choice.disclosure == one for choice in choices))
+    return next(one for one in order if one in disclosures)
 
 
 def _cast_of(run: Run) -> list[tuple[str, str]]:
@@ -191,17 +194,25 @@ def _check_disclosure(run: Run, name: str, disclosure: Disclosure, outgoing: boo
 @contextmanager
 def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
     """Keeps the user's own record of sessions. Call what it gives when pictures come, again as often as you like: a
-    run that could not start is none.
+    run that could not start is none, and who is put on later is noted too.
     """
     held = loop.parts.session
     assert held is not None, "parts_of() begins a session"
     sinks = loop.parts.sinks.values()
-    noted: list[bool] = []
+    noted: list[Persona | None] = []
 
     def begun() -> None:
-        if noted:
+        nonlocal held
+        assert held is not None, "as above"
+        worn = loop.worn
+        if noted and worn is noted[-1]:
             return
-        noted.append(True)
+        if noted and worn is not None:
+            names = held.persona.split(", then ")
+            names += [worn.name] if worn.name not in names else []
+            weakest = _weakest([held.disclosure, worn.disclosure])
+            held = replace(held, persona=", then ".join(names), disclosure=weakest)
+        noted.append(worn)
         if held.disclosure == "unverified" and any(sink.outgoing for sink in sinks):
             _log.info(
                 "nobody's consent to wear %r is known: the label on outgoing pictures is larger (doppelcam faces)",

@@ -103,7 +103,12 @@ def _parts_at(loop: Loop, where: str) -> list[Any]:
     if section == "swappers":
         every = loop.parts.swapper.swappers if isinstance(loop.parts.swapper, Cast) else [loop.parts.swapper]
         return [part for part in every if kind_of(part) == name]
-    return {"blenders": [loop.parts.blender], "guard": [loop.guard], "track": [loop.tracks]}.get(section, [])
+    others: dict[str, list[Any]] = {
+        "blenders": [loop.parts.blender],
+        "guard": [loop.guard],
+        "track": [loop.tracks],
+    }
+    return others.get(section, [])
 
 
 def _control(key: str, field: Any, part: type, values: dict[str, Any]) -> dict[str, Any] | None:
@@ -111,7 +116,7 @@ def _control(key: str, field: Any, part: type, values: dict[str, Any]) -> dict[s
     if field.name in _NOT_HERE:
         return None
     if facts["choices"]:
-        shape = {"type": "choice", "choices": list(facts["choices"])}
+        shape: dict[str, Any] = {"type": "choice", "choices": list(facts["choices"])}
     elif kind is bool:
         shape = {"type": "switch"}
     elif kind in (int, float) and facts["low"] is not None and facts["high"] is not None:

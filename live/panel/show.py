@@ -267,9 +267,9 @@ def _change(loop: Loop, wanted: Parts) -> bool:
 
 def _addresses(loop: Loop) -> dict[str, str]:
     """Where the pages of these parts are, by name."""
-    source = loop.parts.source
-    parts = {"browser": source.source if isinstance(source, Mirror) else source, **loop.parts.sinks}
-    return {name: part.url for name, part in parts.items() if kind_of(part) in _PAGES and part.url}  # type: ignore[union-attr]
+    source: Any = loop.parts.source
+    parts: dict[str, Any] = {"browser": source.source if isinstance(source, Mirror) else source, **loop.parts.sinks}
+    return {name: part.url for name, part in parts.items() if kind_of(part) in _PAGES and part.url}
 
 
 def _in_words(loop: Loop) -> dict[str, Any]:
