@@ -46,12 +46,21 @@ def panel(
     run.face = run.face or "sample:joel"
     run.tree = merge({"sources": {"sample": {"repeat": True}}}, run.tree)
     held = Panel(run)
+    held.show.choose(run)  # what is wrong with the flags is told here, not on the page
     try:
         url = held.open(port)
     except BadInput as error:
         raise BadInput(error.message, hint=f"another one: --port {port + 1}; a free one: --port 0") from None
     show = held.show
-    handlers = {number: signal.signal(number, lambda *_: show.end()) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        if asked:  # a second Ctrl-C: do not wait for anything
+            os._exit(130)
+        asked.append(number)
+        show.end()
+
+    handlers = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if source is not None:
             show.start()

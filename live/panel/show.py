@@ -61,6 +61,7 @@ class Show:
 
     def choose(self, run: Run) -> None:
         """Other settings: for the next start, or at once by beginning anew. Raises what is wrong with them."""
+        parts_of(run, self._also)
         with self._changed:
             playing = self._wanted is not None
             if not playing:

@@ -5,11 +5,10 @@ import { at, complain, make } from "./make.js";
 const WORDS = { synthetic: "synthetic", self: "you", consented: "consented", unverified: "no consent known" };
 
 export class Faces {
-  #act; #reload; #buttons = new Map(); #photo = null;
+  #act; #reload; #tell; #buttons = new Map(); #photo = null;
 
-  constructor(act, reload) {
-    this.#act = act;
-    this.#reload = reload;
+  constructor(act, reload, tell) {
+    [this.#act, this.#reload, this.#tell] = [act, reload, tell];
     at("file").onchange = () => { if (at("file").files[0]) this.#drop(at("file").files[0]); at("file").value = ""; };
     for (const kind of ["dragover", "dragleave", "drop"]) {
       document.addEventListener(kind, (event) => {
@@ -64,12 +63,12 @@ export class Faces {
   }
 
   async #drop(file) {
-    complain(at("trouble"), null);
+    this.#tell(null);
     at("drop").classList.add("busy");
     try {
       this.#photo = await ask("POST", `photo?name=${encodeURIComponent(file.name)}`, file);
     } catch (error) {
-      complain(at("trouble"), error);
+      this.#tell(error);
       return;
     } finally {
       at("drop").classList.remove("busy");

@@ -11,16 +11,16 @@ import { Guide } from "./guide.js";
 const PHASES = { off: "off", starting: "starting", live: "live", stopping: "stopping" };
 let state = null, comparing = false, trouble = null;
 
+const tell = (error) => { trouble = error; show(); };
 const act = async (method, path, body) => {
-  trouble = null;
   try {
     await ask(method, path, body);
+    tell(null);
   } catch (error) {
-    trouble = error;
+    tell(error);
   }
-  show();
 };
-const faces = new Faces(act, load);
+const faces = new Faces(act, load, tell);
 const places = new Places(act);
 const look = new Look(act);
 const health = new Health();
@@ -35,7 +35,7 @@ async function load() {
     guide.offer(choices);
     show();
   } catch (error) {
-    complain(at("trouble"), error);
+    tell(error);
   }
 }
 
