@@ -66,7 +66,7 @@ def last_day(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
     except ValueError:
-        raise BadInput(f"the last day (--until) is given as 2027-03-31, got {text!r}") from None
+        raise BadInput(f"a last day (--until) is given as 2027-03-31, got {text!r}") from None
 
 
 def demand_consent(document: bytes, name: str, packs: Packs, what: Photos | ModelCard) -> Consent:

@@ -65,7 +65,9 @@ def test_a_busy_port_is_one_clear_line_with_another_one(start):
     assert f"cannot listen on port {port}" in "".join(lines)
 
 
-@pytest.mark.parametrize("flags", [["--source", "x", "--face", "nobody"], ["--set", "guard.x=1"], ["--port", "99999"]])
+@pytest.mark.parametrize(
+    "flags", [["--face", "sample:nobody"], ["--sink", "x"], ["--set", "guard.x=1"], ["--port", "99999"]]
+)
 def test_what_cannot_be_is_said_before_anything_is_served(start, flags):
     process, url, lines = start(*flags)
     assert process.wait(30) == 2 and url == ""
