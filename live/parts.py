@@ -144,6 +144,13 @@ class Keyed(Protocol):
     cover_key: Callable[[], None]
 
 
+@runtime_checkable
+class Beating(Protocol):
+    """A sink that stays, and wants to know that the loop lives although it has nothing new to show."""
+
+    def beat(self) -> None: ...
+
+
 @dataclass
 class Parts:
     """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs. `marks` are
