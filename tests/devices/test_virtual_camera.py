@@ -10,7 +10,6 @@ import sys
 import time
 
 import cv2
-import pytest
 
 from live import sentinel, v4l2
 from tests.devices.bed import OTHER, VIRTUAL
