@@ -20,6 +20,10 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 # What the owner says: my pictures are live, are covers; and that the device shall be let go of.
 LIVE, COVERED, RELEASE = b"live", b"covered", b"release"
@@ -28,17 +32,19 @@ TAKE, ASK = b"take", b"ask"
 YOURS, YOURS_WORN, WAITS, BUSY = b"yours", b"yours worn", b"waits", b"busy"
 MOST = 32  # bytes of a message
 
-_BEAT_S = 0.1
+_BEAT_S = 0.05
 _ANSWER_S = 2.0
 
 
 class Held:
     """doppelcam's connection to the sentinel of a device."""
 
-    def __init__(self, path: str, link: socket.socket, worn: bool) -> None:
+    def __init__(
+        self, path: str, link: socket.socket, worn: bool, child: subprocess.Popen[bytes] | None = None
+    ) -> None:
         link.setblocking(False)
         self.path, self.worn = path, worn  # worn: a face was shown there, so that somebody may be looking
-        self._link = link
+        self._link, self._child = link, child
         self._live = False
         self._told_s = self.since_s = time.monotonic()
 
@@ -73,6 +79,8 @@ class Held:
             self._link.send(RELEASE, socket.MSG_NOSIGNAL)
             self._link.recv(MOST)  # it closes the device before this connection
         self._link.close()
+        if self._child is not None:
+            self._child.poll()  # so that it is no zombie
 
 
 def start(path: str, device: int, cover: bytes) -> Held:
@@ -86,7 +94,7 @@ def start(path: str, device: int, cover: bytes) -> Held:
         with open(picture, "wb", closefd=False) as file:
             file.write(cover)
         handles = (device, picture, theirs.fileno())
-        subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-P", "-m", "live.sentinel", path, *map(str, handles)],
             pass_fds=handles, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,  # neither Ctrl-C nor the terminal's end reach it
@@ -97,7 +105,7 @@ def start(path: str, device: int, cover: bytes) -> Held:
     finally:
         os.close(picture)
         theirs.close()
-    return Held(path, ours, False)
+    return Held(path, ours, False, child)
 
 
 def take(path: str) -> tuple[Held, int] | None:
