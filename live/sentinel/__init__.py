@@ -51,7 +51,7 @@ class Held:
     @property
     def process(self) -> int:
         """The sentinel's number."""
-        return _peer(self._link)[0]
+        return _peer(self._link)[0] if self._child is None else self._child.pid
 
     def beat(self, live: bool) -> bool:
         """doppelcam lives; what comes next is `live`, or a cover. False when the sentinel has ended."""

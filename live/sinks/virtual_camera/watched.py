@@ -99,6 +99,6 @@ class Watched:
 
 
 def _is_read(path: str, held: sentinel.Held) -> bool:
-    """Whether some program looks at the device, or may do so in secret."""
-    others, secret = v4l2.holders(path)
-    return secret or any(process not in (os.getpid(), held.process) for process, _ in others)
+    """Whether some program of this user looks at the device. The driver itself keeps the size for those of others."""
+    others, _ = v4l2.holders(path)
+    return any(process not in (os.getpid(), held.process) for process, _ in others)
