@@ -25,6 +25,17 @@ def owned(device):
         time.sleep(0.1)
 
 
+def steadily_live(consumer):
+    """All frames up to two seconds without a cover: soon after a start the bed stands still again and again."""
+    end, seen = time.monotonic() + START_S, consumer.until("live", START_S)
+    while time.monotonic() < end:
+        part = consumer.watch(2)
+        seen.frames += part.frames
+        if {f.kind for f in part.frames} == {"live"}:
+            return seen
+    raise TimeoutError("it stands still too often")
+
+
 def test_the_face_that_arrives_is_swapped_and_on_time(feed, doppelcam, look, kept, record_property):
     feed()
     running = doppelcam("--sink", f"virtual:{VIRTUAL}", "--report", kept / "report.json")
@@ -56,21 +67,19 @@ def test_a_sentinel_keeps_the_camera_through_stop_kill_start_and_end_until_it_is
     feed()
     killed = doppelcam("--sink", f"virtual:{VIRTUAL}")
     consumer = look(VIRTUAL)
-    consumer.until("live", START_S)
-    consumer.watch(1)
     seen = []
     for how in (signal.SIGSTOP, signal.SIGKILL):
+        seen.append(steadily_live(consumer))
         since = time.monotonic()
         killed.process.send_signal(how)
         seen.append(consumer.until("cover", 20))
         record_property(f"covered_after_{how.name}_ms", round((time.monotonic() - since) * 1000))
         stays = consumer.watch(2)
         assert {f.kind for f in stays.frames} == {"cover"}
-        assert len(stays.frames) >= 3 and stays.longest_gap_ms() < 1200  # whoever looks sees a camera that lives
+        # Whoever looks sees a camera that lives; the driver alone shows its picture once a second.
+        assert len(stays.frames) >= 3 and stays.longest_gap_ms() < 900, killed.said()
         if how == signal.SIGSTOP:
             killed.process.send_signal(signal.SIGCONT)
-            seen.append(consumer.until("live", START_S))
-            seen.append(consumer.watch(1))
     killed.process.wait()
     assert sentinel.held() == [str(VIRTUAL)] and sentinel.waits(str(VIRTUAL))
     running = doppelcam("--sink", f"virtual:{VIRTUAL}")

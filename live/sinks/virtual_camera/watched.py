@@ -48,12 +48,15 @@ class Watched:
         return self._loopback.path
 
     def write(self, image: Image, live: bool) -> None:
-        self.beat(live)
+        if live:
+            self.beat(True)
         try:
             self._loopback.write(image)
         except BaseException:
             self._broken = True
             raise
+        if not live:  # not before it is there: this process may be stopped at any point
+            self.beat(False)
 
     def beat(self, live: bool) -> None:
         """This process lives, and what it shows is live or a cover."""

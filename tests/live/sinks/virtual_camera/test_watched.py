@@ -62,6 +62,9 @@ def test_it_is_told_what_is_shown_before_it_is_shown_and_that_the_loop_lives(dri
     with pytest.raises(SinkLost):
         show(sink, "live")
     assert driver.kept[PATH].said == [False, False, True, True, True]
+    with pytest.raises(SinkLost):
+        show(sink, "cover")
+    assert driver.kept[PATH].said[-1] is True  # the cover is not there
 
 
 @pytest.mark.parametrize("stay", [True, False])
