@@ -139,9 +139,10 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Keyed(Protocol):
-    """A sink on which somebody can press the key that covers: it calls `cover_key`, which the loop sets."""
+    """A sink on which somebody can press the key that covers."""
 
-    cover_key: Callable[[], None]
+    def bind(self, cover_key: Callable[[], None]) -> None:
+        """Call this when the key is pressed."""
 
 
 @runtime_checkable
