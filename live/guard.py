@@ -50,6 +50,9 @@ class Guard:
     permit: Callable[[], str] = field(default_factory=lambda: lambda: "", init=False, repr=False)
     """Says in words why the face may not be shown any more, "" while it may; asked for each frame."""
 
+    worn: Persona | None = field(default=None, init=False)
+    """Who is in the pictures; None before the first one."""
+
     _ledger: Ledger | None = field(default=None, init=False)
     _format: Format | None = field(default=None, init=False)
     _covers: dict[str, Image] = field(default_factory=dict, init=False)
@@ -57,6 +60,7 @@ class Guard:
     _empty_since: float | None = field(default=None, init=False)
     _marks: Sequence[Mark] = field(default=(), init=False)
     _by_hand: bool = field(default=False, init=False)
+    _position_s: float | None = field(default=None, init=False)  # of the last frame
     _covered: bool = field(default=True, init=False)  # the last picture that left is a cover
     _told: bool = field(default=True, init=False)  # and the marks know
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -67,14 +71,14 @@ class Guard:
             self._format, self._ledger, self._marks = format, ledger, marks
             # Drawn beforehand: this one has to come at once.
             self._covers = {BY_HAND: draw_cover(format.width, format.height, BY_HAND)}
-            self._last = self._empty_since = None
+            self._last = self._empty_since = self._position_s = None
             self._covered = True
         for mark in marks:
             mark.open(format)
 
     def wear(self, persona: Persona) -> None:
         """This face is worn from now on: the marks are told, and its own permission counts."""
-        self.permit = persona.why_not
+        self.worn, self.permit = persona, persona.why_not
         for mark in self._marks:
             mark.wear(persona)
 
@@ -93,6 +97,7 @@ class Guard:
     def judge(self, frame: Frame) -> SafeFrame:
         """What to show for this frame. The frame's image is taken over: nobody may write to it again."""
         with self._lock:
+            self._position_s = frame.position_s
             if self._by_hand:
                 return self._cover(BY_HAND, frame.position_s)
             if why := self.permit():
@@ -128,11 +133,11 @@ class Guard:
         """Whether everything is covered because somebody asked for it."""
         return self._by_hand
 
-    def cover(self, on: bool, position_s: float | None = None) -> SafeFrame | None:
+    def cover(self, on: bool) -> SafeFrame | None:
         """From now on nothing but covers, or no longer so. The first such cover, None where none can be shown yet."""
         with self._lock:
             self._by_hand, self._last = on, None
-            return self._cover(BY_HAND, position_s) if on and self._format is not None else None
+            return self._cover(BY_HAND, self._position_s) if on and self._format is not None else None
 
     def last_look(self, shown: SafeFrame) -> SafeFrame:
         """What a sink shall get instead of what was judged earlier: since then all may have been covered by hand."""

@@ -24,6 +24,7 @@ from typing import Any
 import cv2
 
 from engines.errors import DoppelcamError, SourceLost
+from live.by_hand import ByHand
 from live.cast import Roles
 from live.frame import Frame, Persona, SafeFrame
 from live.guard import BY_HAND, ENDED, STARTING, Guard
@@ -41,7 +42,6 @@ from live.trace import Clock, Ledger, clock
 from live.track import Tracks
 
 _TICK_S = 0.05
-_HELD_NS = 1_000_000_000  # presses that come closer together are one: a key held down, or a nervous hand
 _CAMERA_LOST, _WAITING = "camera lost, looking for it", "waiting for a picture"
 
 
@@ -100,10 +100,10 @@ class Loop:
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
-        self._pressed_ns = clock() - _HELD_NS
+        self._hand = ByHand(guard, self._outlets, clock, lossless=lossless)
         for sink in parts.sinks.values():
             if isinstance(sink, Keyed):
-                sink.cover_key = self.cover_key
+                sink.bind(self.cover_key)
 
     # ---- the caller's side
 
@@ -139,20 +139,11 @@ class Loop:
 
         When it returns, every picture that a sink begins to write is a cover, also where a live one was on its way.
         """
-        shown = self.guard.cover(on, self._position_s)
-        if shown is not None and not self.lossless:  # where every frame counts, each of them becomes a cover
-            self._outlets.deliver(shown)
-        if on:
-            self._outlets.settle()
+        self._hand.cover(on)
 
     def cover_key(self) -> None:
-        """The key for it was pressed: cover, or show again. A key that is held down or hit in panic only covers."""
-        now = self._clock()
-        since_ns, self._pressed_ns = now - self._pressed_ns, now
-        if not self.covered:
-            self.cover(True)
-        elif since_ns >= _HELD_NS:
-            self.cover(False)
+        """The key for it was pressed: cover, or show again, but not by a key that is held down."""
+        self._hand.key()
 
     def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
@@ -161,11 +152,6 @@ class Loop:
         BadInput: the swapper is of the kind that lives on another thread.
         """
         self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
-
-    @property
-    def worn(self) -> Persona | None:
-        """Who is worn at the moment; None before anybody was put on."""
-        return self._steps.worn
 
     # ---- starting, watching, finishing
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from engines.errors import SinkLost
 from live.frame import Format, SafeFrame
 from live.mailbox import Closed, Mailbox
-from live.parts import Sink
+from live.parts import Beating, Sink
 from live.reopen import reopen
 from live.settings import settings_of
 from live.spans import Spans
@@ -22,7 +22,7 @@ from live.stage import Stage
 from live.trace import Ledger
 
 _TRIES = 10  # 9 s with the pauses of reopen
-_REPEAT_S = 0.5
+_REPEAT_S = 0.2
 _FINISH_S = 30.0
 _SETTLE_S = 0.2
 
@@ -65,6 +65,8 @@ class _Outlet:
                 self.ledger.shown(self.name, shown.trace)
             elif self._last is not None and self._last.state == "cover":
                 self.sink.write(self._last)  # whoever looks sees that the camera lives
+            elif isinstance(self.sink, Beating):
+                self.sink.beat()
         except SinkLost as error:
             self.ledger.error(error.message)
             if error.closed:

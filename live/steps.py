@@ -40,7 +40,7 @@ class Steps:
         self._marked: Persona | None = None  # whom the marks know
 
     def find(self, frame: Frame) -> None:
-        self.wardrobe.make(self._parts.finder)
+        self.wardrobe.make(self._parts.finder, lambda who: self._parts.check_told(who.name, who.disclosure))
         with self._spans("find", frame.number):
             found = self._parts.finder.find(frame.image, self._tracks.faces)
         with self._spans("track", frame.number):

@@ -171,7 +171,7 @@ class Show:
                 "addresses": {},
             }
         if loop is not None:
-            worn = loop.worn
+            worn = loop.guard.worn
             if worn is not None:
                 found["worn"] = {"name": worn.name, "disclosure": worn.disclosure}
             found["addresses"] = _addresses(loop)

@@ -27,7 +27,7 @@ class Window:
 
     title: str = setting("doppelcam", "the window's title", argument=True)
 
-    cover_key: Callable[[], None] = field(default=lambda: None, init=False, repr=False)
+    _cover_key: Callable[[], None] = field(default=lambda: None, init=False, repr=False)
     _open: bool = field(default=False, init=False)
     _seen: bool = field(default=False, init=False)
 
@@ -44,6 +44,9 @@ class Window:
             ) from None
         self._open, self._seen = True, False
 
+    def bind(self, cover_key: Callable[[], None]) -> None:
+        self._cover_key = cover_key
+
     def write(self, frame: SafeFrame) -> None:
         try:
             cv2.imshow(self.title, frame.image)
@@ -55,7 +58,7 @@ class Window:
         except cv2.error:  # asked about a window that is gone
             key, closed = 0xFF, True
         if key == ord(" "):
-            self.cover_key()
+            self._cover_key()
         if closed:
             raise SinkLost("the window was closed", closed=True)
 

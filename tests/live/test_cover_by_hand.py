@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from live.by_hand import ByHand
 from live.guard import BY_HAND
 from live.outlets import Outlets
 from tests.doubles import ColourFinder, GreenSwapper, NumberedCamera, StayingWitness, Witness, any_persona, make_loop
@@ -209,7 +210,8 @@ def test_a_stalled_camera_is_covered_by_hand_in_words():
 
 def test_a_sink_may_press_the_key_from_its_own_thread():
     class Window(Witness):
-        cover_key = None
+        def bind(self, cover_key):
+            self.cover_key = cover_key
 
         def write(self, frame):
             super().write(frame)
@@ -226,7 +228,7 @@ def test_a_sink_may_press_the_key_from_its_own_thread():
 def test_a_key_held_down_only_covers_and_a_second_press_shows_again():
     now = [0]
     loop = make_loop()
-    loop._clock, loop._pressed_ns = lambda: now[0], -(10**10)
+    loop._hand = ByHand(loop.guard, Outlets(), lambda: now[0], lossless=False)
     loop.cover_key()
     assert loop.covered
     for now[0] in range(500_000_000, 5_000_000_000, 30_000_000):

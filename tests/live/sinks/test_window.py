@@ -143,7 +143,7 @@ except SinkLost as lost:
 def test_space_covers_all(screen):
     text = """
 pressed = []
-sink.cover_key = lambda: pressed.append(1)
+sink.bind(lambda: pressed.append(1))
 keys = iter([ord(" "), -1, ord("x"), ord(" ")])
 cv2.pollKey = lambda: next(keys)
 for _ in range(4):
