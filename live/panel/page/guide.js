@@ -4,14 +4,13 @@ import { at, make } from "./make.js";
 const DONE = "doppelcam.guided";
 
 export class Guide {
-  #open; #cameras = false; #outs = false; #steps = "";
+  #open; #outs = false; #steps = "";
 
   constructor(open) {
     this.#open = open;
   }
 
   offer(choices) {
-    this.#cameras = choices.sources.length > 0;
     this.#outs = choices.sinks.some((sink) => !sink.why_not);
   }
 
@@ -24,7 +23,7 @@ export class Guide {
       [this.#outs ? "Choose where the picture goes" : "Nothing here takes the picture yet: see Health, Check this computer", "places", out],
       ["Press Go live", null, live],
     ];
-    const text = JSON.stringify(steps);
+    const text = JSON.stringify([steps, state.sinks, Object.keys(state.addresses)]);
     if (text === this.#steps) return;
     this.#steps = text;
     const end = live && out;
@@ -33,7 +32,11 @@ export class Guide {
     at("guide").replaceChildren(
       make("h2", {}, end ? "You are live" : "First steps"),
       end
-        ? make("p", {}, "Now select ", make("strong", {}, "doppelcam"), " as the camera in your meeting program.")
+        ? make("p", {}, ...(state.sinks.some((sink) => /^(virtual|pipewire)/.test(sink))
+          ? ["Now select ", make("strong", {}, "doppelcam"), " as the camera in your meeting program."]
+          : Object.keys(state.addresses).length
+            ? ["Now add the address that ", make("strong", {}, "Camera"), " shows to OBS as a browser source."]
+            : ["The picture goes to ", make("strong", {}, state.sinks.join(", ")), "."]))
         : make("ol", {}, ...steps.map(([words, tab, done]) => {
           const step = tab ? make("button", { className: "link" }, words) : make("span", {}, words);
           if (tab) step.onclick = () => this.#open(tab, true);

@@ -2,7 +2,7 @@
 import { ask } from "./link.js";
 import { at, make } from "./make.js";
 
-const KEPT = 120, WIDE = 240, HIGH = 80;
+const KEPT = 120, WIDE = 240, HIGH = 80, MOST_MS = 500; // two a second
 
 export class Health {
   #ages = [];
@@ -28,9 +28,9 @@ export class Health {
   }
 
   #draw() {
-    const most = Math.max(50, ...this.#ages.filter(Boolean).map(([, p95]) => p95)) * 1.1;
+    const most = Math.min(MOST_MS, Math.max(50, ...this.#ages.filter(Boolean).map(([, p95]) => p95)) * 1.1);
     for (const [id, k] of [["line50", 0], ["line95", 1]]) {
-      const points = this.#ages.map((age, n) => age && `${((n + KEPT - this.#ages.length) * WIDE) / (KEPT - 1)},${HIGH - (age[k] * HIGH) / most}`);
+      const points = this.#ages.map((age, n) => age && `${((n + KEPT - this.#ages.length) * WIDE) / (KEPT - 1)},${Math.max(1, HIGH - (age[k] * HIGH) / most)}`);
       at(id).setAttribute("points", points.filter(Boolean).join(" "));
     }
     at("scale").textContent = `0 to ${most.toFixed(0)} ms from the light in the camera to the picture handed on, in the last minute: p50 (line), p95 (dashes).`;
