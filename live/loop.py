@@ -135,10 +135,7 @@ class Loop:
         return self.guard.by_hand
 
     def cover(self, on: bool) -> None:
-        """Cover every sink at once, until `cover(False)`. From any thread (no signal handler), before the run too.
-
-        When it returns, every picture that a sink begins to write is a cover, also where a live one was on its way.
-        """
+        """Cover every sink at once, until `cover(False)`; from any thread, also before the run. See by_hand.py."""
         self._hand.cover(on)
 
     def cover_key(self) -> None:
