@@ -27,7 +27,7 @@ from live.models import open_card
 from live.occlusion import Occlusion
 from live.settings import setting
 from live.swappers.one_photo.net import Drawn, Net, open_net
-from live.swappers.one_photo.planes import compile_all, cut_wide, to_pixels, with_alpha
+from live.swappers.one_photo.planes import compile_all, cut_wide, span, to_pixels, with_alpha
 from live.swappers.one_photo.source import source_of
 
 _LARGER = 1.6  # times that the net's picture is drawn larger than it is, from which it is first doubled, smoothly
@@ -126,7 +126,7 @@ class OnePhoto:
             return _nowhere()
         old = np.ascontiguousarray(small(crop, SMALL_PX)[..., :3])
         given = net.run(crop, self._source)
-        if _span(given.small) < _FLAT < _span(old):
+        if span(given.small) < _FLAT < span(old):
             raise EngineError(f"the model {net.name} gives a picture of one colour", hint="take its fp32 file")
         alpha, margin = self._alpha(given.mask, matrix, side, face)
         on_alpha = shifted(matrix, margin, margin)
@@ -213,8 +213,3 @@ class OnePhoto:
 def _nowhere() -> Patch:
     """For a face that lies outside the picture."""
     return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
-
-
-def _span(picture: Image | Floats) -> float:
-    """How far apart the levels of a small picture lie, in the colour in which they do most."""
-    return float(np.ptp(picture.reshape(-1, 3), axis=0).max())

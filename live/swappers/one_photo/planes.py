@@ -66,6 +66,40 @@ def to_pixels(planes, one, colours, margin, pixels):  # type: ignore[no-untyped-
             place[at, 2] = row[2, x]
 
 
+@njit(nogil=True, cache=True, boundscheck=False, fastmath={"contract", "arcp", "nsz"})
+def shrink(planes, small):  # type: ignore[no-untyped-def]
+    """Add `planes` f32 [3, n, n], RGB, averaged down, to `small` f32 [m, m, 3], BGR; n is a multiple of m."""
+    n, m = planes.shape[1], small.shape[0]
+    k = n // m
+    part = np.float32(1) / np.float32(k * k)
+    row = np.empty(n, np.float32)
+    for c in range(3):
+        for y in range(m):
+            row[:] = planes[c, y * k]
+            for i in range(1, k):
+                for x in range(n):
+                    row[x] += planes[c, y * k + i, x]
+            for x in range(m):
+                total = np.float32(0)
+                for i in range(k):
+                    total += row[x * k + i]
+                small[y, x, 2 - c] += total * part
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def span(picture):  # type: ignore[no-untyped-def]
+    """How far apart the levels of a small picture [h, w, 3] lie, in the colour in which they do most."""
+    most = 0.0
+    for c in range(3):
+        low = high = np.float64(picture[0, 0, c])
+        for y in range(picture.shape[0]):
+            for x in range(picture.shape[1]):
+                value = np.float64(picture[y, x, c])
+                low, high = min(low, value), max(high, value)
+        most = max(most, high - low)
+    return most
+
+
 @njit(nogil=True, cache=True, boundscheck=False)
 def with_alpha(pixels, margin, alpha):  # type: ignore[no-untyped-def]
     """Set the fourth byte of `pixels` u8 [m, m, 4] to `alpha` u8 [m, m], and let its picture's edge go on outside."""
@@ -89,3 +123,7 @@ def compile_all() -> None:
     pixels = np.zeros((10, 10, 4), np.uint8)
     to_pixels(planes[0], 0, np.eye(3, 4, dtype=np.float32), 1, pixels)
     with_alpha(pixels, 1, np.zeros((10, 10), np.uint8))
+    small = np.zeros((4, 4, 3), np.float32)
+    shrink(planes[0], small)
+    span(small)
+    span(small.astype(np.uint8))
