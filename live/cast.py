@@ -8,7 +8,9 @@ identity. Whoever takes the wearer's place for long enough gets the wearer's rol
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from engines.engine import Engine
 from engines.errors import BadInput, EngineError
+from live.abreast import begun
 from live.frame import STRANGER, Face, Floats, Image, Patch, Persona
 from live.parts import Finder, Swapper
 from live.personas import open_persona
@@ -246,12 +249,15 @@ class Cast:
             swapper.wear(one)
 
     def swap(self, image: Image, face: Face) -> Patch:
-        if face.role == STRANGER:
-            return veil(image, face)
-        swapper = self.swappers[face.role]
+        return self.begin(image, face)()
+
+    def begin(self, image: Image, face: Face) -> Callable[[], Patch]:
+        swapper = None if face.role == STRANGER else self.swappers[face.role]
+        if swapper is None or (swapper.needs_mesh and face.mesh is None):
+            return partial(veil, image, face)
         if hasattr(swapper, "spare"):
             swapper.spare = self.spare
-        return veil(image, face) if swapper.needs_mesh and face.mesh is None else swapper.swap(image, face)
+        return begun(swapper, image, face)
 
 
 def _size(face: Face) -> float:

@@ -212,6 +212,7 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
+        self._steps.close()
         covered = self._intake.format is not None and self._outlets.stay
         self._outlets.end(self.guard.stand_in(self._steps.gave_up or ENDED) if covered else None)
         if self._owns_outlets:

@@ -71,6 +71,10 @@ class Swapper(Protocol):
     A swapper that has optional work may have an attribute `spare`, which the loop sets before each swap: 0 do all;
     from 1 on leave out what only makes it prettier (an enhancer), from 2 on look half as often at what lies in front,
     from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
+
+    One that may be finished elsewhere has a method `begin(image, face) -> Callable[[], Patch]`: it does what needs
+    nets, or what is remembered from frame to frame. What it gives is called once, on any thread, while the picture
+    is as it was and the swapper open, and makes the patch of pixels alone.
     """
 
     @property

@@ -8,8 +8,10 @@ back into the frame (live/fit/place.py). What lies in front of the face (live/oc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import cv2
@@ -73,7 +75,6 @@ class OnePhoto:
     _source: Array | None = field(default=None, init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _colours: Colours = field(default_factory=Colours, init=False, repr=False)
-    _pixels: Image = field(default_factory=lambda: np.empty((0, 0, 4), np.uint8), init=False, repr=False)
 
     def open(self) -> None:
         if not self.model:
@@ -117,13 +118,16 @@ class OnePhoto:
             raise ModelError(f"{error.message}, already when it is tried out", hint=error.hint) from error
 
     def swap(self, image: Image, face: Face) -> Patch:
+        return self.begin(image, face)()
+
+    def begin(self, image: Image, face: Face) -> Callable[[], Patch]:
         net = self._net
         assert net is not None and self._source is not None, "open() and wear() come first"
         side = net.size * self.boost
         matrix = five_point_matrix(face.points, net.template, side)
         crop = cut_wide(image, matrix, side)
         if crop is None:
-            return _nowhere()
+            return _nowhere
         old = np.ascontiguousarray(small(crop, SMALL_PX)[..., :3])
         given = net.run(crop, self._source)
         if span(given.small) < _FLAT < span(old):
@@ -132,28 +136,17 @@ class OnePhoto:
         on_alpha = shifted(matrix, margin, margin)
         left, top, right, bottom = rect = shown_in(alpha, on_alpha, image)
         if right - left < 2 or bottom - top < 2:
-            return _nowhere()
+            return _nowhere
         hidden = self._occlusion.see(image, face, rect).mask if self.front else None
         if hidden is not None and not hidden.any():
             hidden = None
         colours = self._levels(given, old, alpha[margin:-margin, margin:-margin], hidden, matrix, rect, face)
-        if self._pixels.shape[:2] != alpha.shape:
-            self._pixels = np.empty((*alpha.shape, 4), np.uint8)
-        pixels = self._pixels
+        # Not a buffer to be used again: the next face may be drawn before this one is placed.
+        pixels = np.empty((*alpha.shape, 4), np.uint8)
         for one, planes in enumerate(given.parts):
             to_pixels(planes, one, colours, margin, pixels)
         with_alpha(pixels, margin, alpha)
-        if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER < 1:
-            on_alpha = resized(on_alpha, 2)
-            twice = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-            pixels = twice.astype(np.uint8, copy=False)
-        size = (right - left, bottom - top)
-        placed = drawn(pixels, from_corner(on_alpha, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        shown = cv2.extractChannel(placed, 3)
-        if hidden is not None:
-            shown = cv2.multiply(shown, 255 - hidden, scale=1 / 255)
-        new = cv2.cvtColor(placed, cv2.COLOR_BGRA2BGR)
-        return Patch(np.asarray(new, np.uint8), np.asarray(shown, np.uint8), left, top, hidden)
+        return partial(_placed, pixels, on_alpha, rect, hidden)
 
     def _alpha(self, mask: Mask | None, matrix: Floats, side: int, face: Face) -> tuple[Mask, int]:
         """What is shown of the net's picture, and how wide the margin around that is, in the picture's pixels."""
@@ -208,6 +201,22 @@ class OnePhoto:
         to_levels[:, :3] = map[:, :3] * np.float32(self._net.gain)
         to_levels[:, 3] = map[:, :3].sum(1) * np.float32(self._net.offset) + map[:, 3]
         return to_levels
+
+
+def _placed(pixels: Image, matrix: Floats, rect: tuple[int, int, int, int], hidden: Mask | None) -> Patch:
+    """The patch for the rectangle of the frame, from a picture u8 [n, n, 4] with its alpha, to which `matrix` leads."""
+    left, top, right, bottom = rect
+    if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER < 1:
+        matrix = resized(matrix, 2)
+        twice = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        pixels = twice.astype(np.uint8, copy=False)
+    size = (right - left, bottom - top)
+    placed = drawn(pixels, from_corner(matrix, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+    shown = cv2.extractChannel(placed, 3)
+    if hidden is not None:
+        shown = cv2.multiply(shown, 255 - hidden, scale=1 / 255)
+    new = cv2.cvtColor(placed, cv2.COLOR_BGRA2BGR)
+    return Patch(np.asarray(new, np.uint8), np.asarray(shown, np.uint8), left, top, hidden)
 
 
 def _nowhere() -> Patch:
