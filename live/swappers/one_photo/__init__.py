@@ -29,7 +29,7 @@ from live.models import open_card
 from live.occlusion import Occlusion
 from live.settings import setting
 from live.swappers.one_photo.net import Drawn, Net, open_net
-from live.swappers.one_photo.planes import compile_all, cut_wide, span, to_pixels, with_alpha
+from live.swappers.one_photo.planes import compile_all, cut_wide, fill_margin, packed, span, to_pixels
 from live.swappers.one_photo.source import source_of
 
 _LARGER = 1.6  # times that the net's picture is drawn larger than it is, from which it is first doubled, smoothly
@@ -144,8 +144,8 @@ class OnePhoto:
         # Not a buffer to be used again: the next face may be drawn before this one is placed.
         pixels = np.empty((*alpha.shape, 4), np.uint8)
         for one, planes in enumerate(given.parts):
-            to_pixels(planes, one, colours, margin, pixels)
-        with_alpha(pixels, margin, alpha)
+            to_pixels(planes, one, colours, margin, alpha, packed(pixels))
+        fill_margin(packed(pixels), margin, alpha)
         return partial(_placed, pixels, on_alpha, rect, hidden)
 
     def _alpha(self, mask: Mask | None, matrix: Floats, side: int, face: Face) -> tuple[Mask, int]:

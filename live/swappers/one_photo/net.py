@@ -15,7 +15,7 @@ from engines.errors import DoppelcamError, EngineError, ModelError
 from live.align.templates import FIVE_POINTS
 from live.fit.colour import SMALL_PX
 from live.frame import Floats, Image, Mask
-from live.swappers.one_photo.planes import shrink, to_planes
+from live.swappers.one_photo.planes import packed, shrink, to_mask, to_planes
 
 _SIDES = (64, 128, 192, 224, 256, 384, 512, 768, 1024)
 _HINT = "add the model's file again: doppelcam models add FILE"
@@ -60,7 +60,7 @@ class Net:
         if k not in self.scratch:
             self.scratch[k] = np.empty((k * k, 3, self.size, self.size), np.float32)
         planes = self.scratch[k]
-        to_planes(crop, planes, self.scale, self.shift)
+        to_planes(packed(crop), planes, self.scale, self.shift)
         parts, small, mask = [], np.zeros((SMALL_PX, SMALL_PX, 3), np.float32), None
         for plane in planes:
             feeds = {self.target.name: plane[None].astype(self.target.dtype, copy=False), self.source.name: source}
@@ -72,7 +72,8 @@ class Net:
             shrink(drawn, small)
             if self.mask is not None and mask is None:
                 found = np.asarray(answer[self.mask], np.float32).reshape(self.size, self.size)
-                mask = np.asarray(np.nan_to_num(np.clip(found, 0, 1)) * 255 + 0.5, np.uint8)
+                mask = np.empty(found.shape, np.uint8)
+                to_mask(found, mask)
         small = small * np.float32(self.gain / (k * k)) + np.float32(self.offset)
         if not np.isfinite(small).all():
             raise EngineError(
