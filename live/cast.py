@@ -223,10 +223,25 @@ class Cast:
     """Swapper made of swappers, one for each role; strangers, and faces that theirs cannot draw, are veiled."""
 
     swappers: list[Swapper]
-    spare: int = field(default=0, init=False)
+    _spare: int = field(default=0, init=False, repr=False)
 
     wears_model: ClassVar[bool] = False
     needs_mesh: ClassVar[bool] = False
+
+    @property
+    def spare(self) -> int:
+        return self._spare
+
+    @spare.setter
+    def spare(self, level: int) -> None:
+        self._spare = level
+        for swapper in self.swappers:
+            if hasattr(swapper, "spare"):
+                swapper.spare = level
+
+    @property
+    def extra_ms(self) -> float:
+        return sum(getattr(swapper, "extra_ms", 0.0) for swapper in self.swappers)
 
     @property
     def drawn(self) -> bool:
@@ -255,8 +270,6 @@ class Cast:
         swapper = None if face.role == STRANGER else self.swappers[face.role]
         if swapper is None or (swapper.needs_mesh and face.mesh is None):
             return partial(veil, image, face)
-        if hasattr(swapper, "spare"):
-            swapper.spare = self.spare
         return begun(swapper, image, face)
 
 

@@ -265,7 +265,8 @@ class Loop:
 
     def _spare_now(self) -> int:
         """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
-        return 0 if self.lossless else self._pace.spare(1, self._clock())
+        extra_ns = int(getattr(self.parts.swapper, "extra_ms", 0.0) * 1e6)
+        return 0 if self.lossless else self._pace.spare(1, self._clock(), extra_ns)
 
     def _hold_s(self) -> float:
         return self._pace.hold_ns(self._clock()) / 1e9

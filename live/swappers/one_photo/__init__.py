@@ -3,7 +3,8 @@
 One adapter for all: what a model takes and gives stands on its card. When the persona is put on, the net is told of it
 once (source.py). For each frame: the crop by five points (live/align/crops.py), bytes to planes (planes.py), the net
 (net.py), what of its picture is shown (live/fit/mask.py), the wearer's colours (live/fit/colour.py), bytes again, and
-back into the frame (live/fit/place.py). What lies in front of the face (live/occlusion.py) stays in front.
+back into the frame (live/fit/place.py), now and then finished by an enhancer (live/fit/enhance.py). What lies in front
+of the face (live/occlusion.py) stays in front.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from engines.errors import BadInput, EngineError, EngineLost, ModelError
 from live.align import CORE, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, outline_of
 from live.align.crops import five_point_matrix, resized
 from live.fit.colour import SMALL_PX, Colours, of_small
+from live.fit.enhance import Enhancer, enhanced, open_enhancer
 from live.fit.mask import face_alpha
 from live.fit.place import drawn, from_corner, shifted, shown_in, small
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
@@ -66,13 +68,20 @@ class OnePhoto:
     colour: str = setting(
         "rct", "rct: the new face takes the wearer's colours (mean and spread in Lab); off", choices=("rct", "off")
     )
+    enhancer: str = setting(
+        "", "a face enhancer of yours that finishes the new face: its name in `doppelcam models list`"
+    )
+    enhance: float = setting(0.8, "how much of what the enhancer adds is taken", low=0, high=1, step=0.05)
+    enhance_every: int = setting(4, "it looks at a face once in so many frames, where there is time", low=1, high=60)
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION]")
     threads: int = setting(0, "threads of the model; 0: measured", low=0, high=64)
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
+    spare = 0  # set by the loop, see Swapper
     _net: Net | None = field(default=None, init=False, repr=False)
     _source: Array | None = field(default=None, init=False, repr=False)
+    _enhancer: Enhancer | None = field(default=None, init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _colours: Colours = field(default_factory=Colours, init=False, repr=False)
 
@@ -82,6 +91,8 @@ class OnePhoto:
         self._net = open_net(open_card(self.model), self.engine, self.threads, self.fallback)
         if self.mask == "model" and self._net.mask is None:
             raise BadInput(f"the model {self.model} gives no mask", hint="--set swappers.one_photo.mask=hull")
+        if self.enhancer:
+            self._enhancer = open_enhancer(open_card(self.enhancer), self.engine, self.threads, self.fallback)
         if self.front:
             self._occlusion = Occlusion(engine=self.engine, fallback=self.fallback)
             self._occlusion.open()
@@ -89,14 +100,21 @@ class OnePhoto:
 
     @property
     def engines(self) -> list[Engine]:
-        return self._occlusion.engines + ([] if self._net is None else [self._net.engine])
+        opened = [one.engine for one in (self._net, self._enhancer) if one is not None]
+        return self._occlusion.engines + opened
+
+    @property
+    def extra_ms(self) -> float:
+        return 0.0 if self._enhancer is None else self._enhancer.ms
 
     def close(self) -> None:
         self._occlusion.close()
+        if self._enhancer is not None:
+            self._enhancer.close()
         if self._net is not None:
             with suppress(EngineError):
                 self._net.engine.close()
-        self._net = self._source = None
+        self._net = self._source = self._enhancer = None
         self._colours = Colours()
 
     def wear(self, persona: Persona) -> None:
@@ -109,13 +127,21 @@ class OnePhoto:
             raise BadInput(f"{persona.name} is a trained model, no picture", hint="--face PICTURE")
         assert self._net is not None, "open() comes first"
         self._source = source_of(persona, open_card(self.model), self._net.source, self.recogniser)
-        self._colours = Colours()
         try:
-            self.swap(persona.image, persona.face)
+            for _ in range(2):  # the second time an enhancer takes as long as it does live
+                self._forget()
+                self.swap(persona.image, persona.face)
         except EngineLost:
             raise
         except EngineError as error:
             raise ModelError(f"{error.message}, already when it is tried out", hint=error.hint) from error
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was learned of the faces so far is of another persona."""
+        self._colours, self.spare = Colours(), 0
+        if self._enhancer is not None:
+            self._enhancer.forget()
 
     def swap(self, image: Image, face: Face) -> Patch:
         return self.begin(image, face)()
@@ -137,6 +163,7 @@ class OnePhoto:
         left, top, right, bottom = rect = shown_in(alpha, on_alpha, image)
         if right - left < 2 or bottom - top < 2:
             return _nowhere
+        self._occlusion.rate = 2 if self.spare >= 2 else 1
         hidden = self._occlusion.see(image, face, rect).mask if self.front else None
         if hidden is not None and not hidden.any():
             hidden = None
@@ -146,7 +173,25 @@ class OnePhoto:
         for one, planes in enumerate(given.parts):
             to_pixels(planes, one, colours, margin, alpha, packed(pixels))
         fill_margin(packed(pixels), margin, alpha)
-        return partial(_placed, pixels, on_alpha, rect, hidden)
+        rest = partial(_placed, pixels, on_alpha, rect, hidden)
+        return rest if self._enhancer is None else self._with_detail(self._enhancer, rest, image, face)
+
+    def _with_detail(
+        self, enhancer: Enhancer, rest: Callable[[], Patch], image: Image, face: Face
+    ) -> Callable[[], Patch]:
+        """`rest`, and then what the enhancer adds. It looks at one face a frame at most, where nothing is spared."""
+        patch = None
+        if self.spare == 0 and enhancer.due(face, self.enhance_every):
+            self.spare = 1
+            patch = rest()
+            enhancer.look(image, face, patch)
+        found = enhancer.detail(face)
+
+        def finish() -> Patch:
+            made = rest() if patch is None else patch
+            return made if found is None else enhanced(made, *found, self.enhance)
+
+        return finish
 
     def _alpha(self, mask: Mask | None, matrix: Floats, side: int, face: Face) -> tuple[Mask, int]:
         """What is shown of the net's picture, and how wide the margin around that is, in the picture's pixels."""
