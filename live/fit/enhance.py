@@ -63,8 +63,8 @@ class Enhancer:
             self.engine.close()
 
     def forget(self) -> None:
-        """Another face is worn from now on; and what a look takes is found anew."""
-        self._kept, self.ms = {}, 0.0
+        """Another face is worn from now on."""
+        self._kept = {}
 
     def due(self, face: Face, every: int) -> bool:
         """Whether the last look at this face is `every` frames ago, or there was none."""
@@ -79,7 +79,8 @@ class Enhancer:
         began = time.perf_counter()
         matrix = five_point_matrix(face.points, self.template, self.size)
         under = _worn(image, matrix, self.size, patch)
-        planes = under[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32) * np.float32(1 / 127.5) - 1
+        planes = np.empty((1, 3, self.size, self.size), np.float32)
+        taken(under, planes)
         answer = self.engine.run({self.picture.name: planes.astype(self.picture.dtype, copy=False), **self.more})
         new = np.asarray(answer[self.output], np.float32)[0]
         if not np.isfinite(new.sum()):
@@ -150,8 +151,7 @@ def open_enhancer(card: ModelCard, engine: str, threads: int, fallback: bool) ->
             hint="add the model's file again: doppelcam models add FILE",
         )
     more = {spec.name: np.full(spec.shape, facts.get("weight", 1.0), spec.dtype) for spec in rest}
-    difference(np.zeros((3, 2, 2), np.float32), np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 4), np.uint8))
-    add(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 4), np.uint8), np.float32(1))
+    _compile_all()
     return Enhancer(opened, size, str(template), picture, image.name, more)
 
 
@@ -163,7 +163,7 @@ def enhanced(patch: Patch, detail: Image, matrix: Floats, strength: float) -> Pa
     """The patch, in place, with so much (0..1) of the detail that `Enhancer.detail` gave."""
     size = (patch.pixels.shape[1], patch.pixels.shape[0])
     placed = drawn(detail, from_corner(matrix, patch.x, patch.y), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-    add(patch.pixels, placed, np.float32(strength))
+    add(patch.pixels, placed, np.int32(strength * 256))
     return patch
 
 
@@ -175,9 +175,27 @@ def _worn(image: Image, matrix: Floats, size: int, patch: Patch) -> Image:
     x0, y0 = max(0, min(x0 - 2, patch.x)), max(0, min(y0 - 2, patch.y))
     part = image[y0 : max(y1 + 3, patch.y + tall), x0 : max(x1 + 3, patch.x + wide)].copy()
     x, y = patch.x - x0, patch.y - y0
-    under, alpha = part[y : y + tall, x : x + wide], patch.alpha[..., None].astype(np.uint16)
-    under[:] = (under * (255 - alpha) + patch.pixels * alpha + 127) // 255
+    lay(part[y : y + tall, x : x + wide], patch.pixels, patch.alpha)
     return cut_fine(part, from_corner(matrix, x0, y0), size)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def lay(under, over, alpha):  # type: ignore[no-untyped-def]
+    """Mix `over` into `under`, both u8 [h, w, 3], by `alpha` u8 [h, w]."""
+    for y in range(alpha.shape[0]):
+        for x in range(alpha.shape[1]):
+            a = np.int32(alpha[y, x])
+            for c in range(3):
+                under[y, x, c] = np.uint8((under[y, x, c] * (255 - a) + over[y, x, c] * a + 127) // 255)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def taken(picture, planes):  # type: ignore[no-untyped-def]
+    """Fill `planes` f32 [1, 3, n, n], RGB, -1..1, from `picture` u8 [n, n, 3], BGR."""
+    for c in range(3):
+        for y in range(picture.shape[0]):
+            for x in range(picture.shape[1]):
+                planes[0, 2 - c, y, x] = np.float32(picture[y, x, c]) * np.float32(1 / 127.5) - np.float32(1)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -185,10 +203,9 @@ def difference(new, under, added):  # type: ignore[no-untyped-def]
     """Fill the first three bytes of `added` u8 [n, n, 4] with 128 and by how much `new` f32 [3, n, n], RGB, -1..1,
     is lighter than `under` u8 [n, n, 3], BGR.
     """
-    n = added.shape[0]
-    for y in range(n):
-        for x in range(n):
-            for c in range(3):
+    for c in range(3):
+        for y in range(added.shape[0]):
+            for x in range(added.shape[1]):
                 level = new[2 - c, y, x] * np.float32(127.5) + np.float32(127.5)
                 level = min(max(level, np.float32(0)), np.float32(255)) - np.float32(under[y, x, c])
                 added[y, x, c] = np.uint8(min(max(level + np.float32(128.5), np.float32(1)), np.float32(255)))
@@ -196,11 +213,20 @@ def difference(new, under, added):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, boundscheck=False)
 def add(pixels, detail, strength):  # type: ignore[no-untyped-def]
-    """Add to `pixels` u8 [h, w, 3] what is coded in `detail` u8 [h, w, 4]; see `difference`."""
-    height, width = detail.shape[:2]
-    for y in range(height):
-        for x in range(width):
-            much = np.float32(detail[y, x, 3]) * strength * np.float32(1 / 255)
-            for c in range(3):
-                value = np.float32(pixels[y, x, c]) + (np.float32(detail[y, x, c]) - np.float32(128)) * much
-                pixels[y, x, c] = np.uint8(min(max(value + np.float32(0.5), np.float32(0)), np.float32(255)))
+    """Add to `pixels` u8 [h, w, 3] what is coded in `detail` u8 [h, w, 4]; see `difference`. `strength` is 0..256."""
+    for y in range(detail.shape[0]):
+        for x in range(detail.shape[1]):
+            much = np.int32(detail[y, x, 3]) * strength
+            for c in range(3):  # 255 * 256, and half of it more
+                value = np.int32(pixels[y, x, c]) + ((np.int32(detail[y, x, c]) - 128) * much + 32640) // 65280
+                pixels[y, x, c] = np.uint8(min(max(value, 0), 255))
+
+
+def _compile_all() -> None:
+    """Compile now, not in the first frame."""
+    three, four = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 4), np.uint8)
+    planes = np.zeros((1, 3, 2, 2), np.float32)
+    taken(three, planes)
+    difference(planes[0], three, four)
+    add(three, four, np.int32(1))
+    lay(np.zeros((2, 4, 3), np.uint8)[:, 1:3], three, three[..., 0].copy())

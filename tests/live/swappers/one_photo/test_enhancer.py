@@ -138,6 +138,12 @@ def test_a_face_without_a_mesh_is_enhanced_too(pair, portrait):
     assert np.abs(added).max() == 0
 
 
+def test_what_it_takes_is_known_before_the_first_frame(pair):
+    plain, fine = pair("same")
+    assert plain.extra_ms == 0 < fine.extra_ms
+    assert not fine._enhancer._kept and fine.spare == 0
+
+
 def test_another_persona_gets_nothing_of_what_was_seen_before(pair, portrait):
     plain, fine = pair("bright")
     image, face = placed(portrait, 324, 0)
