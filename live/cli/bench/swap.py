@@ -26,6 +26,9 @@ def swap(
     model: Annotated[str | None, typer.Option(help="The one-photo model that draws the face.")] = None,
     frames: Annotated[int, typer.Option(help="How many frames are timed.", min=5, max=10000)] = 60,
     engine: Annotated[str | None, typer.Option(help="What runs the nets, as of run.")] = None,
+    net_ms: Annotated[
+        float, typer.Option(help="Let a net take so long at least, by sleeping: a small one stands in for a large one.")
+    ] = 0,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="One setting, e.g. swappers.one_photo.front=false. May be repeated."),
@@ -59,7 +62,7 @@ def swap(
             for width, height in SIZES:
                 for count in (1, 3):
                     picture, faces = scene(wearer, parts.finder, width, height, count)
-                    rows = around_the_nets(parts.swapper, parts.blender, picture, faces, frames)
+                    rows = around_the_nets(parts.swapper, parts.blender, picture, faces, frames, net_ms)
                     core, waited, nets = rows.T
                     cells = (np.median(core), np.percentile(core, 95), np.median(waited), np.percentile(waited, 95))
                     table.add_row(f"{width}x{height}", str(count), *(f"{one:.2f}" for one in (*cells, np.median(nets))))
@@ -98,7 +101,7 @@ def scene(
 
 
 def around_the_nets(
-    swapper: Swapper, blender: Blender, picture: Image, faces: list[Face], frames: int
+    swapper: Swapper, blender: Blender, picture: Image, faces: list[Face], frames: int, net_ms: float = 0
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """float64 [frames, 3], milliseconds: what swap and blend take of a core without the nets, one face after the other;
     by how much longer they take than the nets, as the loop does it; and the nets. The parts are open.
@@ -108,7 +111,7 @@ def around_the_nets(
     spent = [0.0, 0.0]  # in the nets: on this thread, by the clock
     engines = getattr(swapper, "engines", [])
     for engine in engines:
-        setattr(engine, "run", _timed(engine.run, spent))  # noqa: B010 - the type of a method
+        setattr(engine, "run", _timed(engine.run, net_ms, spent))  # noqa: B010 - the type of a method
     abreast = Abreast()
 
     def one_by_one(image: Image) -> list[Patch]:
@@ -135,11 +138,13 @@ def around_the_nets(
     return np.hstack([alone[5:, :1], together[5:, 1:]])
 
 
-def _timed(run: Callable[[Mapping[str, Any]], dict[str, Any]], spent: list[float]) -> Any:
+def _timed(run: Callable[[Mapping[str, Any]], dict[str, Any]], at_least_ms: float, spent: list[float]) -> Any:
     def timed(feeds: Mapping[str, Any]) -> dict[str, Any]:
         thread, clock = time.thread_time(), time.perf_counter()
         try:
-            return run(feeds)
+            answer = run(feeds)
+            time.sleep(max(0.0, at_least_ms / 1e3 - (time.perf_counter() - clock)))
+            return answer
         finally:
             spent[0] += time.thread_time() - thread
             spent[1] += time.perf_counter() - clock
