@@ -24,6 +24,7 @@ LOST = "looking for the face"
 NOT_COVERED = "the new face does not cover the old one"
 NOT_MARKED = "the marks are missing"
 STILL_BARE = "the new face is the old one"
+BY_HAND = "covered by hand"
 
 _GLIMPSE = 4  # every n-th pixel is looked at
 _CHANGED = 3.0  # grey levels, root mean square: less is what resampling and rounding do to the same face
@@ -33,7 +34,7 @@ _CHANGED = 3.0  # grey levels, root mean square: less is what resampling and rou
 class Guard:
     """Marks each frame, then decides: live, the last live frame again, or a cover. No frame leaves without its marks.
 
-    `mark` and `judge` are called on one thread, `stand_in` on any.
+    `mark` and `judge` are called on one thread, `stand_in`, `cover` and `last_look` on any.
     """
 
     on_no_face: str = setting(
@@ -54,16 +55,20 @@ class Guard:
     _last: SafeFrame | None = field(default=None, init=False)
     _empty_since: float | None = field(default=None, init=False)
     _marks: Sequence[Mark] = field(default=(), init=False)
+    _by_hand: bool = field(default=False, init=False)
+    _position_s: float | None = field(default=None, init=False)  # of the last frame
     _covered: bool = field(default=True, init=False)  # the last picture that left is a cover
     _told: bool = field(default=True, init=False)  # and the marks know
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def open(self, format: Format, ledger: Ledger, marks: Sequence[Mark] = ()) -> None:
         """Set the size of the covers, where decisions are counted, and what is written into each picture."""
-        self._format, self._ledger, self._marks = format, ledger, marks
-        self._covers.clear()
-        self._last = self._empty_since = None
-        self._covered = True
+        with self._lock:
+            self._format, self._ledger, self._marks = format, ledger, marks
+            # Drawn beforehand: this one has to come at once.
+            self._covers = {BY_HAND: draw_cover(format.width, format.height, BY_HAND)}
+            self._last = self._empty_since = self._position_s = None
+            self._covered = True
         for mark in marks:
             mark.open(format)
 
@@ -88,6 +93,9 @@ class Guard:
     def judge(self, frame: Frame) -> SafeFrame:
         """What to show for this frame. The frame's image is taken over: nobody may write to it again."""
         with self._lock:
+            self._position_s = frame.position_s
+            if self._by_hand:
+                return self._cover(BY_HAND, frame.position_s)
             if why := self.permit():
                 self._last = None
                 return self._cover(why, frame.position_s)
@@ -115,6 +123,24 @@ class Guard:
         """A cover for when there is no frame to judge: before the first one, camera gone, engine stalled."""
         with self._lock:
             return self._cover(reason, position_s)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether everything is covered because somebody asked for it."""
+        return self._by_hand
+
+    def cover(self, on: bool) -> SafeFrame | None:
+        """From now on nothing but covers, or no longer so. The first such cover, None where none can be shown yet."""
+        with self._lock:
+            self._by_hand, self._last = on, None
+            return self._cover(BY_HAND, self._position_s) if on and self._format is not None else None
+
+    def last_look(self, shown: SafeFrame) -> SafeFrame:
+        """What a sink shall get instead of what was judged earlier: since then all may have been covered by hand."""
+        if not self._by_hand or shown.state == "cover":
+            return shown
+        with self._lock:
+            return self._cover(BY_HAND, shown.position_s)
 
     def _pass(self, frame: Frame, state: State) -> SafeFrame:
         if not frame.marked:

@@ -24,14 +24,15 @@ from typing import Any
 import cv2
 
 from engines.errors import DoppelcamError, SourceLost
+from live.by_hand import ByHand
 from live.cast import Roles
 from live.frame import Frame, Persona, SafeFrame
-from live.guard import ENDED, STARTING, Guard
+from live.guard import BY_HAND, ENDED, STARTING, Guard
 from live.intake import Intake
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Finder, Parts, Swapper
+from live.parts import Finder, Keyed, Parts, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
@@ -99,6 +100,10 @@ class Loop:
         self._absent: str | None = None  # why nothing comes right now
         self._delivered_ns = 0
         self._position_s: float | None = None
+        self._hand = ByHand(guard, self._outlets, clock, lossless=lossless)
+        for sink in parts.sinks.values():
+            if isinstance(sink, Keyed):
+                sink.bind(self.cover_key)
 
     # ---- the caller's side
 
@@ -123,6 +128,19 @@ class Loop:
     def stop(self) -> None:
         """End the run soon; frames that are inside are still shown. May be called from any thread or signal."""
         self._stopping.set()
+
+    @property
+    def covered(self) -> bool:
+        """Whether everything is covered by hand."""
+        return self.guard.by_hand
+
+    def cover(self, on: bool) -> None:
+        """Cover every sink at once, until `cover(False)`; from any thread, also before the run. See by_hand.py."""
+        self._hand.cover(on)
+
+    def cover_key(self) -> None:
+        """The key for it was pressed: cover, or show again, but not by a key that is held down."""
+        self._hand.key()
 
     def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
@@ -167,7 +185,8 @@ class Loop:
         begun before all the rest works. Raises what could not be opened."""
         for stage in stages:
             stage.start()
-        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless)
+        look = self.guard.last_look
+        self._outlets.begin(self.parts.sinks, self.ledger, self.spans, lossless=self.lossless, last_look=look)
         camera = stages[0]
         camera.opened.wait()
         format = self._intake.format
@@ -200,9 +219,8 @@ class Loop:
             silent_ms = (now - self._delivered_ns) / 1e6
             if not self.lossless and silent_ms > self.settings.stall_ms:
                 position = None if self._position_s is None else self._position_s + silent_ms / 1000
-                self._deliver(
-                    self.guard.stand_in(self._absent or self._intake.waiting or _WAITING, position), stamp=False
-                )
+                why = BY_HAND if self.covered else self._absent or self._intake.waiting or _WAITING
+                self._deliver(self.guard.stand_in(why, position), stamp=False)
             if status is not None:
                 status()
 

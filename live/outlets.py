@@ -7,12 +7,14 @@ on them, and the next loop that wants the same sink takes it over as it is.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from engines.errors import SinkLost
 from live.frame import Format, SafeFrame
 from live.mailbox import Closed, Mailbox
-from live.parts import Sink
+from live.parts import Beating, Sink
 from live.reopen import reopen
 from live.settings import settings_of
 from live.spans import Spans
@@ -20,15 +22,19 @@ from live.stage import Stage
 from live.trace import Ledger
 
 _TRIES = 10  # 9 s with the pauses of reopen
-_REPEAT_S = 0.5
+_REPEAT_S = 0.2
 _FINISH_S = 30.0
+_SETTLE_S = 0.2
+
+Look = Callable[[SafeFrame], SafeFrame]
 
 
 class _Outlet:
     """One sink, its slot and its thread."""
 
-    def __init__(self, name: str, sink: Sink, ledger: Ledger, spans: Spans) -> None:
-        self.name, self.sink, self.ledger, self.spans = name, sink, ledger, spans
+    def __init__(self, name: str, sink: Sink, ledger: Ledger, spans: Spans, last_look: Look) -> None:
+        self.name, self.sink, self.ledger, self.spans, self.last_look = name, sink, ledger, spans, last_look
+        self.writing = threading.RLock()  # held from the last look on; re-entrant: a sink may have a key for the cover
         self.stays = bool(getattr(sink, "stays", False))
         self.box: Mailbox[SafeFrame] = Mailbox(credits=1)
         self.format: Format | None = None
@@ -53,12 +59,14 @@ class _Outlet:
         shown = self.box.take(_REPEAT_S if self.stays else None)
         try:
             if shown is not None:
-                self._last = shown
-                with self.spans("write", shown.trace.number if shown.trace else 0):
+                with self.spans("write", shown.trace.number if shown.trace else 0), self.writing:
+                    self._last = shown = self.last_look(shown)
                     self.sink.write(shown)
                 self.ledger.shown(self.name, shown.trace)
             elif self._last is not None and self._last.state == "cover":
                 self.sink.write(self._last)  # whoever looks sees that the camera lives
+            elif isinstance(self.sink, Beating):
+                self.sink.beat()
         except SinkLost as error:
             self.ledger.error(error.message)
             if error.closed:
@@ -79,8 +87,19 @@ class Outlets:
         self._outlets: dict[str, _Outlet] = {}
         self._lossless = False
 
-    def begin(self, sinks: dict[str, Sink], ledger: Ledger, spans: Spans, *, lossless: bool) -> None:
-        """A loop takes over. A sink that stayed goes on where it is wanted with the same settings."""
+    def begin(
+        self,
+        sinks: dict[str, Sink],
+        ledger: Ledger,
+        spans: Spans,
+        *,
+        lossless: bool,
+        last_look: Look = lambda shown: shown,
+    ) -> None:
+        """A loop takes over. A sink that stayed goes on where it is wanted with the same settings.
+
+        `last_look` says what a sink gets instead of a frame, right before it is written, on the sink's thread.
+        """
         self._lossless = lossless
         left, self._outlets = self._outlets, {}
         for name, sink in sinks.items():
@@ -88,9 +107,9 @@ class Outlets:
             old = left.get(name)
             if old is not None and old.stage.alive and _alike(old.sink, sink):
                 self._outlets[name] = left.pop(name)
-                old.ledger, old.spans = ledger, spans
+                old.ledger, old.spans, old.last_look = ledger, spans, last_look
             else:
-                self._outlets[name] = _Outlet(name, sink, ledger, spans)
+                self._outlets[name] = _Outlet(name, sink, ledger, spans, last_look)
         _finish(list(left.values()))
 
     def start(self, format: Format, *, staying: bool) -> None:
@@ -99,7 +118,9 @@ class Outlets:
             if outlet.stays is staying:
                 if outlet.format not in (None, format):
                     _finish([outlet])
-                    outlet = self._outlets[name] = _Outlet(name, outlet.sink, outlet.ledger, outlet.spans)
+                    outlet = self._outlets[name] = _Outlet(
+                        name, outlet.sink, outlet.ledger, outlet.spans, outlet.last_look
+                    )
                 if outlet.format is None:
                     outlet.start(format)
 
@@ -118,7 +139,7 @@ class Outlets:
         return any(outlet.stays and outlet.stage.alive for outlet in self._outlets.values())
 
     def deliver(self, shown: SafeFrame) -> None:
-        for outlet in self._outlets.values():
+        for outlet in list(self._outlets.values()):
             if outlet.format is None:
                 continue
             try:
@@ -128,6 +149,14 @@ class Outlets:
                     outlet.ledger.dropped(outlet.name)
             except Closed:
                 continue  # this sink is gone, the others go on
+
+    def settle(self) -> None:
+        """Wait until all that was written has had its last look after now. A slow sink that is in the middle of an
+        older picture is not waited for."""
+        end = time.monotonic() + _SETTLE_S
+        for outlet in list(self._outlets.values()):
+            if outlet.writing.acquire(timeout=max(end - time.monotonic(), 0)):
+                outlet.writing.release()
 
     def end(self, cover: SafeFrame | None) -> None:
         """The loop leaves: what was written to the others is finished, and `cover` stays on those that stay."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
+from engines.errors import BadInput
 from engines.plugins import Plugins
-from live.frame import Captured, Face, Format, Image, Patch, Persona, SafeFrame
+from live.frame import Captured, Disclosure, Face, Format, Image, Patch, Persona, SafeFrame
 from live.session import Session
 from live.sound import Sound
 
@@ -143,6 +144,21 @@ class Sink(Protocol):
         """Finish what was written, so that it can be used."""
 
 
+@runtime_checkable
+class Keyed(Protocol):
+    """A sink on which somebody can press the key that covers."""
+
+    def bind(self, cover_key: Callable[[], None]) -> None:
+        """Call this when the key is pressed."""
+
+
+@runtime_checkable
+class Beating(Protocol):
+    """A sink that stays, and wants to know that the loop lives although it has nothing new to show."""
+
+    def beat(self) -> None: ...
+
+
 @dataclass
 class Parts:
     """The parts of one loop. `persona` is made with the finder, on the engine thread, before anything runs. `marks` are
@@ -160,3 +176,11 @@ class Parts:
     session: Session | None = None
     reason: str = ""
     sound: Sound | None = None
+
+    def check_told(self, name: str, disclosure: Disclosure) -> None:
+        """Raise BadInput where others would see this face without the label, although nobody's consent is known."""
+        if self.reason and disclosure == "unverified" and any(sink.outgoing for sink in self.sinks.values()):
+            raise BadInput(
+                f"nobody's consent to wear {name!r} is known: others see it only with the label in the picture",
+                hint="leave disclosure at label, or see doppelcam faces add --help",
+            )

@@ -46,7 +46,7 @@ class Steps:
         self._abreast.close()
 
     def find(self, frame: Frame) -> None:
-        self.wardrobe.make(self._parts.finder)
+        self.wardrobe.make(self._parts.finder, lambda who: self._parts.check_told(who.name, who.disclosure))
         with self._spans("find", frame.number):
             found = self._parts.finder.find(frame.image, self._tracks.faces)
         with self._spans("track", frame.number):

@@ -28,13 +28,15 @@ class Wardrobe:
             raise BadInput("a face that is drawn and one that is made by a net are not exchanged while running")
         self._wish = make, swapper
 
-    def make(self, finder: Finder) -> None:
-        """On the finder's thread, before each frame."""
+    def make(self, finder: Finder, check: Callable[[Persona], None]) -> None:
+        """On the finder's thread, before each frame. `check` raises BadInput for a face that may not be worn here."""
         if self._wish is None or self._ready is not None:
             return
         (make, swapper), self._wish = self._wish, None
         try:
-            self._ready = make(finder), swapper
+            persona = make(finder)
+            check(persona)
+            self._ready = persona, swapper
         except DoppelcamError as error:
             self._failed(error)
 

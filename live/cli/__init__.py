@@ -15,6 +15,7 @@ from live.cli import doctor as doctor_command
 from live.cli import export as export_command
 from live.cli import list as list_command
 from live.cli import record as record_command
+from live.cli import release as release_command
 from live.cli import replay as replay_command
 from live.cli import run as run_command
 from live.cli import verify as verify_command
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command.run)
 app.command("record")(record_command.record)
+app.command("release")(release_command.release)
 app.command("replay")(replay_command.replay)
 app.command("list")(list_command.list_parts)
 app.command("doctor")(doctor_command.doctor)

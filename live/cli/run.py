@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from live.cli.cover_key import CoverKey
 from live.cli.output import check_target, write_whole
 from live.cli.screen import StatusLine, say, sum_up
 
@@ -111,16 +112,18 @@ def run_to_its_end(loop: Loop, outlets: Outlets, seconds: float | None) -> Excep
     from live.app import recorded
 
     interrupted = threading.Event()
+    key = CoverKey(loop.cover_key)
 
     def stop(*_: object) -> None:
         if interrupted.is_set():  # a second Ctrl-C: do not wait for anything
+            key.restore()
             os._exit(130)
         interrupted.set()
         loop.stop()
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with recorded(loop) as begun, StatusLine(loop.ledger) as line:
+        with key, recorded(loop) as begun, StatusLine(loop.ledger, lambda: loop.covered, key.listens) as line:
 
             def status() -> None:
                 begun()

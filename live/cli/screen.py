@@ -69,8 +69,12 @@ class Notices(logging.Handler):
 class StatusLine:
     """fps, age and drops on one line that renews itself; nothing where the output is no terminal."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, covered: Callable[[], bool], key: bool) -> None:
+        """`covered`: is all covered by hand? `key`: the space bar does that."""
+        self._ledger, self._covered = ledger, covered
+        self._shows = "space shows again   " if key else ""
+        self._ends = f"{'space covers, ' if key else ''}Ctrl-C ends"
+        self._was_covered = False
         self._live = Live(Text("starting ..."), console=err, auto_refresh=False, transient=True)
         self._next = 0.0
 
@@ -86,9 +90,10 @@ class StatusLine:
 
     def _update(self) -> None:
         now = time.monotonic()
-        if now < self._next:
+        covered = self._covered()
+        if now < self._next and covered == self._was_covered:
             return
-        self._next = now + 0.25
+        self._next, self._was_covered = now + 0.25, covered
         status = self._ledger.status()
         line = Text.assemble(
             ("live ", "bold green"),
@@ -96,8 +101,12 @@ class StatusLine:
             f"age p50 {status['age_p50']:5.1f}  p95 {status['age_p95']:5.1f} ms   ",
             f"sound +{status['sound_delay']:.0f} ms   ",
             f"dropped {status['dropped']:.0f}   covers {status['covers']:.0f}   ",
-            ("Ctrl-C ends", "dim"),
+            (self._ends, "dim"),
         )
-        if status["fps"] == 0:
-            line = Text.assemble(("cover", "bold yellow"), "   no swapped picture right now   ", ("Ctrl-C ends", "dim"))
+        if covered:
+            line = Text.assemble(
+                ("covered by hand", "bold yellow"), "   nothing is shown   ", (f"{self._shows}Ctrl-C ends", "dim")
+            )
+        elif status["fps"] == 0:
+            line = Text.assemble(("cover", "bold yellow"), "   no swapped picture right now   ", (self._ends, "dim"))
         self._live.update(line, refresh=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +21,13 @@ _MOST = 1280, 720  # at first; the user may make it larger
 
 @dataclass
 class Window:
-    """Sink: a window; it is closed with its button, Esc or q."""
+    """Sink: a window; it is closed with its button, Esc or q. Space covers all sinks, and shows them again."""
 
     outgoing: ClassVar[bool] = False
 
     title: str = setting("doppelcam", "the window's title", argument=True)
 
+    _cover_key: Callable[[], None] = field(default=lambda: None, init=False, repr=False)
     _open: bool = field(default=False, init=False)
     _seen: bool = field(default=False, init=False)
 
@@ -42,6 +44,9 @@ class Window:
             ) from None
         self._open, self._seen = True, False
 
+    def bind(self, cover_key: Callable[[], None]) -> None:
+        self._cover_key = cover_key
+
     def write(self, frame: SafeFrame) -> None:
         try:
             cv2.imshow(self.title, frame.image)
@@ -51,7 +56,9 @@ class Window:
             self._seen = self._seen or visible
             closed = key in (27, ord("q")) or (self._seen and not visible)
         except cv2.error:  # asked about a window that is gone
-            closed = True
+            key, closed = 0xFF, True
+        if key == ord(" "):
+            self._cover_key()
         if closed:
             raise SinkLost("the window was closed", closed=True)
 

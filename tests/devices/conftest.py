@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from live import sentinel
 from tests.devices import kernel
 from tests.devices.bed import CAMERA, find_bed
 
@@ -168,7 +169,12 @@ def doppelcam(processes, kept):
         processes.append(running.process)
         return running
 
-    return start
+    yield start
+    for running in processes:
+        running.kill()
+        running.wait()
+    for path in sentinel.held():  # the next test finds the devices as they were
+        assert sentinel.release(path)
 
 
 @pytest.fixture

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
 
 import cv2
 
+from live import sentinel, v4l2
 from tests.devices.bed import OTHER, VIRTUAL
 
 START_S = 180  # the first start measures engines and compiles
+
+
+def owned(device):
+    """Wait until a doppelcam has this device: after a run, its sentinel shows a cover there already."""
+    end = time.monotonic() + START_S
+    while str(device) not in sentinel.held() or sentinel.waits(str(device)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def steadily_live(consumer):
+    """All frames up to two seconds without a cover: soon after a start the bed stands still again and again."""
+    end, seen = time.monotonic() + START_S, consumer.until("live", START_S)
+    while time.monotonic() < end:
+        part = consumer.watch(2)
+        seen.frames += part.frames
+        if {f.kind for f in part.frames} == {"live"}:
+            return seen
+    raise TimeoutError("it stands still too often")
 
 
 def test_the_face_that_arrives_is_swapped_and_on_time(feed, doppelcam, look, kept, record_property):
@@ -39,22 +61,65 @@ def test_the_face_that_arrives_is_swapped_and_on_time(feed, doppelcam, look, kep
     assert seen.fresh_fps() > 8 and seen.age_ms(50) < 300  # what a busy machine must give, too
 
 
-def test_a_program_that_looks_on_keeps_a_picture_through_kill_and_start(feed, doppelcam, look, record_property):
+def test_a_sentinel_keeps_the_camera_through_stop_kill_start_and_end_until_it_is_released(
+    feed, doppelcam, look, record_property
+):
+    feed()
+    killed = doppelcam("--sink", f"virtual:{VIRTUAL}")
+    consumer = look(VIRTUAL)
+    seen = []
+    for how in (signal.SIGSTOP, signal.SIGKILL):
+        seen.append(steadily_live(consumer))
+        since = time.monotonic()
+        killed.process.send_signal(how)
+        seen.append(consumer.until("cover", 20))
+        record_property(f"covered_after_{how.name}_ms", round((time.monotonic() - since) * 1000))
+        stays = consumer.watch(2)
+        assert {f.kind for f in stays.frames} == {"cover"}
+        # Whoever looks sees a camera that lives; the driver alone shows its picture once a second.
+        assert len(stays.frames) >= 3 and stays.longest_gap_ms() < 900, killed.said()
+        if how == signal.SIGSTOP:
+            killed.process.send_signal(signal.SIGCONT)
+    killed.process.wait()
+    assert sentinel.held() == [str(VIRTUAL)] and sentinel.waits(str(VIRTUAL))
+    running = doppelcam("--sink", f"virtual:{VIRTUAL}")
+    seen += [consumer.until("live", START_S), consumer.watch(1)]
+    assert not sentinel.waits(str(VIRTUAL)) and not sentinel.release(str(VIRTUAL))
+    assert running.end() == 0, running.said()
+    assert "doppelcam release" in running.said()
+    # An orderly end leaves a cover, and nothing after it.
+    seen += [consumer.until("cover", START_S), after := consumer.watch(2)]
+    assert {f.kind for f in after.frames} == {"cover"}
+    assert not any(part.bare or part.of("unreadable") for part in seen)
+    consumer.close()
+    time.sleep(1)
+    assert not v4l2.ask(str(VIRTUAL)).caps & v4l2.CAP_OUTPUT  # there for meeting programs, also where nobody looks
+    release = [sys.executable, "-c", "from live.cli import main; main()", "release"]
+    done = subprocess.run(release, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and f"{VIRTUAL} is free" in done.stdout
+    assert v4l2.ask(str(VIRTUAL)).caps & v4l2.CAP_OUTPUT  # waits for its next writer
+
+
+def test_without_a_sentinel_the_driver_still_covers(feed, doppelcam, look, record_property):
     feed()
     killed = doppelcam("--sink", f"virtual:{VIRTUAL}")
     consumer = look(VIRTUAL)
     consumer.until("live", START_S)
-    killed.process.kill()
-    killed.process.wait()
+    (watching,) = [number for number, name in v4l2.holders(str(VIRTUAL))[0] if name == "doppelcam-cover"]
+    for number in (watching, killed.process.pid):
+        os.kill(number, signal.SIGKILL)
     since = time.monotonic()
-    covered = consumer.until("cover", START_S)  # by the driver: nothing of doppelcam is left
-    record_property("covered_after_kill_s", round(time.monotonic() - since, 2))
-    running = doppelcam("--sink", f"virtual:{VIRTUAL}")
-    back = consumer.until("live", START_S)
-    assert not covered.bare and not back.bare and not consumer.watch(1).bare
+    covered = consumer.until("cover", 20)
+    record_property("covered_by_the_driver_s", round(time.monotonic() - since, 2))
+    assert not covered.bare
+
+
+def test_a_run_that_shall_not_stay_leaves_nothing(feed, doppelcam, look):
+    feed()
+    running = doppelcam("--sink", f"virtual:{VIRTUAL}", "--set", "sinks.virtual_camera.stay=false")
+    look(VIRTUAL).until("live", START_S)
     assert running.end() == 0, running.said()
-    # An orderly end leaves a cover, and nothing after it.
-    assert not consumer.until("cover", START_S).bare
+    assert sentinel.held() == [] and "doppelcam release" not in running.said()
 
 
 def test_after_a_kill_and_after_a_stop_the_device_is_there_for_the_next(feed, doppelcam, look):
@@ -64,6 +129,7 @@ def test_after_a_kill_and_after_a_stop_the_device_is_there_for_the_next(feed, do
     feed()
     for how in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
         running = doppelcam("--sink", f"virtual:{VIRTUAL}")
+        owned(VIRTUAL)
         consumer = look(VIRTUAL)
         consumer.until("cover", START_S)
         consumer.close()

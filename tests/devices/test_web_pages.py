@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -25,11 +24,12 @@ from live.sources.browser import Browser
 from live.sources.sample import CLIP
 from live.sources.video_file import VideoFile
 from tests.browsers import Firefox, chromium, write_y4m
+from tests.numbered import HEIGHT, WIDTH, feeding
 from tests.time_code import READ_IN_PAGE, burn, read
 
 pytestmark = [pytest.mark.long, pytest.mark.outside]
 
-WIDTH, HEIGHT, FIRST, COUNT = 640, 360, 1000, 90
+FIRST, COUNT = 1000, 90
 
 GRAB = """() => {
   const picture = document.getElementById("picture");
@@ -103,26 +103,6 @@ def until(condition, seconds=60):
         assert time.monotonic() < end
         time.sleep(0.1)
     return found
-
-
-@contextmanager
-def feeding(sink, safe_frame):
-    over, newest = threading.Event(), [0]
-
-    def feed():
-        while not over.wait(1 / 30):
-            newest[0] += 1
-            image = np.full((HEIGHT, WIDTH, 3), (200, 120, 40), np.uint8)
-            burn(image, newest[0])
-            sink.write(safe_frame(image))
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield newest
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.errors import EngineError, EngineLost
 from live.align import CORE
 from live.blenders.feather import Feather
 from live.cast import Cast, Roles
 from live.swappers.one_photo import OnePhoto
 from tests.doubles import make_loop
-from tests.faults.test_trained_net_fails import FAULTY, FRAMES, KnownFace, StillCamera, Watcher
+from tests.faults.test_trained_net_fails import ERRORS, FAULTY, FRAMES, KnownFace, StillCamera, Watcher, raising
 from tests.one_photo_nets import make_model, swapper
 
 
@@ -55,18 +54,7 @@ def run(portrait, tmp_path, monkeypatch):
     return start
 
 
-def raising(error):
-    def fault(given):
-        raise error
-
-    return fault
-
-
-@pytest.mark.parametrize(
-    "error",
-    [EngineError("out of memory"), EngineLost("the device is gone"), MemoryError(), ValueError("bug")],
-    ids=repr,
-)
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_a_net_that_raises_ends_in_a_cover(run, error):
     assert run(raising(error)) == sorted(FAULTY)
 

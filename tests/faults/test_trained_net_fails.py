@@ -118,11 +118,10 @@ def raising(error):
     return fault
 
 
-@pytest.mark.parametrize(
-    "error",
-    [EngineError("out of memory"), EngineLost("the device is gone"), MemoryError(), ValueError("bug")],
-    ids=repr,
-)
+ERRORS = [EngineError("out of memory"), EngineLost("the device is gone"), MemoryError(), ValueError("bug")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_a_net_that_raises_ends_in_a_cover(run, error):
     seen = run(raising(error))
     assert len(seen) == FRAMES

@@ -407,6 +407,20 @@ def test_a_face_that_cannot_be_put_on_leaves_the_old_one_on(make, swapper, words
     assert words in line and "the face stays as it is" in line
 
 
+def test_a_face_without_known_consent_is_not_put_on_where_no_label_tells_of_it():
+    first, witness = GreenSwapper(), Witness()
+    witness.outgoing = True
+    loop = make_loop(
+        NumberedCamera(60, wait=lambda n: loop.wear(lambda finder: named("b")) if n == 30 else None),
+        swapper=first, sinks={"witness": witness}, persona=lambda finder: replace(named("a"), disclosure="self"),
+    )  # fmt: skip
+    loop.parts.reason = "said at the start"
+    loop.run()
+    assert set(first.worn) == {"a"} and witness.states() == ["live"] * 60
+    (line,) = loop.ledger.report()["errors"]
+    assert "only with the label" in line
+
+
 def test_a_drawn_swap_and_a_net_are_not_exchanged_while_running():
     drawn = GreenSwapper()
     drawn.drawn = True

@@ -180,6 +180,7 @@ def _feed(present: Present, shown: Shown, stop: threading.Event) -> None:
 
 def _doppelcam(camera: str, virtual: str, face: str, pairs: list[str]) -> subprocess.Popen[str]:
     words = ["run", "--source", f"camera:{camera}", "--face", face, "--sink", f"virtual:{virtual}"]
+    words += ["--set", "sinks.virtual_camera.stay=false"]  # a measurement leaves nothing behind
     for pair in pairs:
         words += ["--set", pair]
     command = [sys.executable, "-c", "from live.cli import main; main()", *words]

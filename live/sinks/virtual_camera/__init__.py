@@ -14,7 +14,10 @@ from live.settings import setting
 class Camera(Protocol):
     """An opened device. `write` raises SinkLost."""
 
-    def write(self, image: Image) -> None: ...
+    def write(self, image: Image, live: bool) -> None: ...
+
+    def beat(self, live: bool) -> None:
+        """Nothing new is written, and what was written last is `live` or a cover."""
 
     def rest_on(self, image: Image) -> None:
         """Let the driver show this picture whenever nothing is written for a second, where it can."""
@@ -24,7 +27,7 @@ class Camera(Protocol):
 
 @dataclass
 class VirtualCamera:
-    """Sink: a virtual camera. Programs hold on to it, so it is opened first and stays while doppelcam lives."""
+    """Sink: a virtual camera. Programs hold on to it, so it is opened first; on Linux it outlives doppelcam."""
 
     outgoing: ClassVar[bool] = True
     stays: ClassVar[bool] = True
@@ -36,17 +39,19 @@ class VirtualCamera:
     pixel_format: str = setting(
         "I420", "how v4l2loopback gets the picture; YUYV for programs that know nothing else", choices=("I420", "YUYV")
     )
+    stay: bool = setting(True, "Linux: keep it there with a cover after the run, until `doppelcam release`")
     backend: str = setting("auto", "auto: v4l2loopback itself on Linux; or pyvirtualcam's obs, unitycapture ...")
 
     _camera: Camera | None = field(default=None, init=False, repr=False)
     _rests: bool = field(default=False, init=False)
+    _live: bool = field(default=False, init=False)
 
     def open(self, format: Format) -> None:
-        self._rests = False
+        self._rests = self._live = False
         if self._native:
-            from live.sinks.virtual_camera.loopback import Loopback
+            from live.sinks.virtual_camera.watched import Watched
 
-            self._camera = Loopback(self.device, format, self.pixel_format)
+            self._camera = Watched(self.device, format, self.pixel_format, self.stay)
         else:
             try:
                 from live.sinks.virtual_camera.desktop import Desktop
@@ -62,10 +67,15 @@ class VirtualCamera:
 
     def write(self, frame: SafeFrame) -> None:
         assert self._camera is not None, "open() comes first"
-        self._camera.write(frame.image)
+        self._live = frame.state != "cover"
+        self._camera.write(frame.image, self._live)
         if frame.state == "cover" and not self._rests:
             self._rests = True
             self._camera.rest_on(frame.image)
+
+    def beat(self) -> None:
+        if self._camera is not None:
+            self._camera.beat(self._live)
 
     def close(self) -> None:
         if self._camera is not None:

@@ -40,7 +40,7 @@ class Desktop:
                 f"no virtual camera can be opened: {reason}", hint=_HINTS.get(sys.platform, "")
             ) from None
 
-    def write(self, image: Image) -> None:
+    def write(self, image: Image, live: bool) -> None:  # noqa: ARG002
         camera = self._camera
         image = image[: camera.height, : camera.width]
         if camera.fmt == pyvirtualcam.PixelFormat.I420:
@@ -51,6 +51,9 @@ class Desktop:
             camera.send(picture)
         except (RuntimeError, OSError, ValueError) as error:
             raise SinkLost(f"the virtual camera {camera.device} does not take frames: {error}") from None
+
+    def beat(self, live: bool) -> None:
+        """Nobody watches over these."""
 
     def rest_on(self, image: Image) -> None:
         """These back ends keep their last picture."""

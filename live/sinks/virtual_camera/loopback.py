@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.errors import BadInput, NotAvailable, SinkLost
-from live import v4l2
+from live import sentinel, v4l2
 from live.frame import Format, Image
 from live.v4l2 import Device
 
@@ -41,14 +41,19 @@ _LAYOUTS = {
 
 
 class Loopback:
-    """An opened device of v4l2loopback. Raises BadInput, NotAvailable; `write` raises SinkLost."""
+    """An opened device of v4l2loopback. Raises BadInput, NotAvailable; `write` raises SinkLost.
 
-    def __init__(self, device: str | None, format: Format, letters: str) -> None:
-        self.path = choose(device).path
-        self._handle = _open(self.path)
+    `taken`: the device as an earlier run left it, opened; it keeps its size and pixel format.
+    """
+
+    def __init__(self, device: str | None, format: Format, letters: str, taken: int | None = None) -> None:
+        self.path = choose(device).path if taken is None else str(device)
+        self._handle = _open(self.path) if taken is None else taken
         try:
             self._claim()
-            self._agree(format, letters)
+            if taken is None:
+                self._ask(format, letters)
+            self._agree(format)
         except OSError as error:
             self.close()
             raise _refusal(self.path, error) from None
@@ -68,15 +73,18 @@ class Loopback:
         except BlockingIOError:
             raise _busy(self.path) from None
 
-    def _agree(self, format: Format, letters: str) -> None:
-        """Say what will be written and read back what the driver makes of it: as long as some program reads the
-        device, it keeps the size and pixel format of before, and these must be served."""
+    def _ask(self, format: Format, letters: str) -> None:
+        """Say what will be written."""
         fourcc, _, _ = _LAYOUTS[letters]
         asked = v4l2.Format(type=v4l2.BUF_TYPE_OUTPUT)
         pix = asked.fmt.pix
         pix.width, pix.height = format.width // 2 * 2, format.height // 2 * 2
         pix.pixelformat, pix.field = v4l2.fourcc(fourcc), v4l2.FIELD_NONE
         v4l2.ioctl(self._handle, v4l2.S_FMT, asked)
+
+    def _agree(self, format: Format) -> None:
+        """Read back what the driver made of it: as long as some program reads the device, it keeps the size and pixel
+        format of before, and these must be served."""
         told = v4l2.Format(type=v4l2.BUF_TYPE_OUTPUT)
         v4l2.ioctl(self._handle, v4l2.G_FMT, told)
         pix = told.fmt.pix
@@ -94,6 +102,19 @@ class Loopback:
         with suppress(OSError):  # only what readers are told of the rate
             v4l2.ioctl(self._handle, v4l2.S_PARM, pace)
         _become_writer(self._handle)
+
+    @property
+    def handle(self) -> int:
+        """The opened device's file descriptor."""
+        return self._handle
+
+    def has(self, format: Format, letters: str) -> bool:
+        """Whether the device has the size and the pixel format that these would get on a free one."""
+        return (self.width, self.height, self._letters) == (format.width // 2 * 2, format.height // 2 * 2, letters)
+
+    def bytes_of(self, image: Image) -> bytes:
+        """This picture as the device takes it."""
+        return cv2.cvtColor(self._fitted(image), _LAYOUTS[self._letters][1]).tobytes()
 
     def write(self, image: Image) -> None:
         """`image` u8 BGR of any size. Writes all bytes of one frame, as the driver was told them."""
@@ -130,8 +151,7 @@ class Loopback:
     def rest_on(self, image: Image) -> None:
         """Leave this picture with the driver: it shows it when nothing was written for a second, so also to a meeting
         that goes on while doppelcam was killed and starts again. Drivers that cannot are left as they are."""
-        _, conversion, _ = _LAYOUTS[self._letters]
-        picture = cv2.cvtColor(self._fitted(image), conversion)
+        picture = self.bytes_of(image)
         try:
             controls = v4l2.controls(self._handle)
             # Whoever opens next, writes that picture. The driver forgets the 1 by itself, but the control does not.
@@ -143,12 +163,17 @@ class Loopback:
                 place = v4l2.Buffer(type=v4l2.BUF_TYPE_OUTPUT, memory=v4l2.MEMORY_MMAP)
                 v4l2.ioctl(second, v4l2.QUERYBUF, place)
                 with mmap.mmap(second, place.length, mmap.MAP_SHARED, offset=place.m.offset) as memory:
-                    memory[: picture.nbytes] = picture.tobytes()
+                    memory[: len(picture)] = picture
             finally:
                 os.close(second)
             v4l2.set_control(self._handle, controls["timeout"], _REST_AFTER_MS)
         except (OSError, KeyError, ValueError) as error:
             log.debug("%s cannot keep a picture for when nothing is written: %s", self.path, error)
+
+    def leave(self) -> None:
+        """The device stays as it is: somebody else holds it open, too."""
+        os.close(self._handle)
+        self._handle = -1
 
     def close(self) -> None:
         """Give the device back as it was found. The last picture stays with those who read."""
@@ -192,9 +217,9 @@ def _free(device: Device) -> bool:
     """True when the device can be written to. 0.12 forgets to free devices whose writer did not stream: touch those.
 
     With exclusive_caps it announces OUTPUT while it waits for a writer, CAPTURE while it has one. CAPTURE alone
-    although nobody has it open, or neither of them, is a device left stuck.
+    although nobody has it open, or neither of them, is a device left stuck. What a sentinel holds, it gives.
     """
-    if device.caps & v4l2.CAP_OUTPUT:
+    if device.caps & v4l2.CAP_OUTPUT or sentinel.waits(device.path):
         return True
     others, secret = v4l2.holders(device.path)
     if device.captures and (others or secret):

@@ -94,7 +94,13 @@ def test_a_net_put_together_wrongly_is_far_off(reference, monkeypatch, name, how
     assert worst(run(trained, face), wanted) > WRONG
 
 
-@pytest.mark.parametrize("name", MODELS)
+# The same readers with more files take ten seconds each.
+DAMAGED = [
+    pytest.param(name, marks=pytest.mark.long) if "sae" in name or name == "dfl1_liaef128" else name for name in MODELS
+]
+
+
+@pytest.mark.parametrize("name", DAMAGED)
 def test_damage_is_told(reference, tmp_path, name):
     liae_without_masks = name in ("dfl1_liaef128", "dfl1_sae_liae_nomask")
     unread = "_inter_B.h5" if liae_without_masks else "_decoder_dst.h5"  # the other side's are no part of a swap

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import contextmanager
 
 import av
 import cv2
@@ -17,16 +16,11 @@ from engines.errors import BadInput, SinkLost
 from live.frame import Format
 from live.sinks import mjpeg
 from live.sinks.mjpeg import Mjpeg
-from tests.time_code import burn, read
+from tests.numbered import HEIGHT, WIDTH, feeding, numbered
+from tests.time_code import read
 
-WIDTH, HEIGHT = 640, 360
 FORMAT = Format(WIDTH, HEIGHT, 30.0)
-
-
-def numbered(number, noise=None):
-    image = np.full((HEIGHT, WIDTH, 3), (200, 120, 40), np.uint8) if noise is None else noise.copy()
-    burn(image, number)
-    return image
+QUICK_S = 0.01  # between two pictures
 
 
 @pytest.fixture
@@ -35,25 +29,6 @@ def sink():
     part.open(FORMAT)
     yield part
     part.close()
-
-
-@contextmanager
-def feeding(sink, safe_frame, period_s=0.01, noise=None):
-    """Numbered pictures are written as fast as a camera would; the answer is a list that holds the newest number."""
-    over, newest = threading.Event(), [0]
-
-    def feed():
-        while not over.wait(period_s):
-            newest[0] += 1
-            sink.write(safe_frame(numbered(newest[0], noise)))
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield newest
-    finally:
-        over.set()
-        thread.join()
 
 
 def stream_of(sink):
@@ -68,13 +43,16 @@ def numbers(url, count):
 
 
 def test_every_picture_can_be_decoded_and_they_go_on(sink, safe_frame):
-    with feeding(sink, safe_frame):
+    with feeding(sink, safe_frame, period_s=QUICK_S):
         seen = numbers(stream_of(sink), 20)
     assert None not in seen and seen == sorted(set(seen))
 
 
 def test_colours_and_size_arrive(sink, safe_frame):
-    with feeding(sink, safe_frame), av.open(stream_of(sink), format="mpjpeg", timeout=10) as container:
+    with (
+        feeding(sink, safe_frame, period_s=QUICK_S),
+        av.open(stream_of(sink), format="mpjpeg", timeout=10) as container,
+    ):
         image = next(container.decode(video=0)).to_ndarray(format="bgr24")
     assert image.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(image[50:].mean((0, 1)) - (200, 120, 40)).max() < 6
@@ -93,7 +71,7 @@ def test_nothing_is_packed_while_nobody_watches(sink, safe_frame, packed):
     for number in range(5):
         sink.write(safe_frame(numbered(number)))
     assert not packed
-    with feeding(sink, safe_frame):
+    with feeding(sink, safe_frame, period_s=QUICK_S):
         numbers(stream_of(sink), 3)
     wait_for(lambda: sink._watchers == 0)
     before = len(packed)
@@ -104,7 +82,7 @@ def test_nothing_is_packed_while_nobody_watches(sink, safe_frame, packed):
 
 def test_each_picture_is_packed_once_for_all_watchers(sink, safe_frame, packed):
     seen = []
-    with feeding(sink, safe_frame) as newest:
+    with feeding(sink, safe_frame, period_s=QUICK_S) as newest:
         watchers = [threading.Thread(target=lambda: seen.append(numbers(stream_of(sink), 15))) for _ in range(4)]
         for watcher in watchers:
             watcher.start()
@@ -133,7 +111,7 @@ def test_a_cover_that_stands_is_packed_once(sink, safe_frame, packed):
 
 
 def test_who_comes_later_does_not_see_an_old_picture(sink, safe_frame):
-    with feeding(sink, safe_frame) as newest:
+    with feeding(sink, safe_frame, period_s=QUICK_S) as newest:
         numbers(stream_of(sink), 3)
         wait_for(lambda: sink._watchers == 0)
         after = newest[0]
@@ -142,7 +120,7 @@ def test_who_comes_later_does_not_see_an_old_picture(sink, safe_frame):
 
 def test_a_watcher_that_takes_nothing_delays_nobody_and_is_not_shown_old_pictures(sink, safe_frame):
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)  # about 200 kB a picture
-    with socket.socket() as lazy, feeding(sink, safe_frame, noise=noise) as newest:
+    with socket.socket() as lazy, feeding(sink, safe_frame, lambda n: numbered(n, behind=noise), QUICK_S) as newest:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         host, port = stream_of(sink).split("/")[2].split(":")
         lazy.connect((host, int(port)))
@@ -164,7 +142,7 @@ def test_a_watcher_that_takes_nothing_delays_nobody_and_is_not_shown_old_picture
 
 def test_too_many_watchers_are_turned_away(sink, safe_frame, monkeypatch):
     monkeypatch.setattr(mjpeg, "_MOST_WATCHERS", 1)
-    with feeding(sink, safe_frame), httpx.stream("GET", stream_of(sink)) as first:
+    with feeding(sink, safe_frame, period_s=QUICK_S), httpx.stream("GET", stream_of(sink)) as first:
         parts = first.iter_raw()
         next(parts)
         with httpx.stream("GET", stream_of(sink)) as second:
@@ -184,7 +162,7 @@ def test_a_closed_sink_ends_its_streams_and_opens_at_the_same_address(safe_frame
         sink.close()
         assert stream.read().startswith(b"--picture")  # it ends
     sink.open(FORMAT)
-    with feeding(sink, safe_frame):
+    with feeding(sink, safe_frame, period_s=QUICK_S):
         assert stream_of(sink) == url and len(numbers(url, 2)) == 2
     sink.close()
 

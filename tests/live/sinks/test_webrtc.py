@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
 
 import cv2
 import httpx
@@ -19,17 +18,11 @@ from live.sinks.webrtc.encoder import Encoder
 from live.sinks.webrtc.watcher import Watcher
 from live.sources.sample import CLIP
 from live.sources.video_file import VideoFile
-from tests.time_code import burn, read
+from tests.numbered import HEIGHT, WIDTH, feeding, numbered
+from tests.time_code import read
 from tests.webrtc_clients import offer_of, watch
 
-WIDTH, HEIGHT = 640, 360
 FORMAT = Format(WIDTH, HEIGHT, 30.0)
-
-
-def numbered(number, width=WIDTH, height=HEIGHT):
-    image = np.full((height, width, 3), (200, 120, 40), np.uint8)
-    burn(image, number)
-    return image
 
 
 @pytest.fixture(params=["vp8", "h264"])
@@ -43,24 +36,6 @@ def sink(codec):
     part.open(FORMAT)
     yield part
     part.close()
-
-
-@contextmanager
-def feeding(sink, safe_frame, picture=numbered):
-    over, newest = threading.Event(), [0]
-
-    def feed():
-        while not over.wait(1 / 30):
-            newest[0] += 1
-            sink.write(safe_frame(picture(newest[0])))
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield newest
-    finally:
-        over.set()
-        thread.join()
 
 
 def whep(sink):

@@ -140,6 +140,19 @@ except SinkLost as lost:
     assert run(text, screen) == "True\n"
 
 
+def test_space_covers_all(screen):
+    text = """
+pressed = []
+sink.bind(lambda: pressed.append(1))
+keys = iter([ord(" "), -1, ord("x"), ord(" ")])
+cv2.pollKey = lambda: next(keys)
+for _ in range(4):
+    sink.write(shown)
+print(len(pressed))
+"""
+    assert run(text, screen) == "2\n"
+
+
 def test_another_key_does_nothing(screen):
     text = """
 keys = iter([ord("x"), -1, 255, 13])

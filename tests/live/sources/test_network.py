@@ -78,11 +78,10 @@ def test_rtsp_is_read(rtsp, opened):
     assert source.read().image.mean() > 250
 
 
-@pytest.mark.long
-def test_rtsp_is_back_when_its_server_was_killed_and_started_again(rtsp, opened):
-    source = opened(rtsp.url())
+def back_again(source, stop, start):
+    """The source loses its server, says so as long as it is gone, and goes on where time is when it is there again."""
     before = source.read().position_s
-    rtsp.kill()
+    stop()
 
     def read_on():
         while True:
@@ -93,29 +92,19 @@ def test_rtsp_is_back_when_its_server_was_killed_and_started_again(rtsp, opened)
     source.close()
     with pytest.raises(SourceLost, match="cannot be reached"):
         source.open()
-    rtsp.start()
+    start()
     reopen(source.close, source.open, threading.Event(), tries=5)
     assert source.read().position_s > before
 
 
+@pytest.mark.long
+def test_rtsp_is_back_when_its_server_was_killed_and_started_again(rtsp, opened):
+    back_again(opened(rtsp.url()), rtsp.kill, rtsp.start)
+
+
 def test_http_is_back_when_its_server_was_stopped_and_started_again(serve, opened):
     camera = serve()
-    source = opened(camera.url("video"))
-    before = source.read().position_s
-    camera.stop()
-
-    def read_on():
-        while True:
-            source.read()
-
-    with pytest.raises(SourceLost):
-        read_on()
-    source.close()
-    with pytest.raises(SourceLost, match="cannot be reached"):
-        source.open()
-    camera.start()
-    reopen(source.close, source.open, threading.Event(), tries=3)
-    assert source.read().position_s > before
+    back_again(opened(camera.url("video")), camera.stop, camera.start)
 
 
 def test_a_server_that_falls_silent_is_lost_after_the_time_limit(serve, opened):

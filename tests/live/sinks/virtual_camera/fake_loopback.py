@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import dataclass, field
 
-from live import v4l2
+from live import sentinel, v4l2
 
 SIZES = {"YUYV": 4, "YU12": 3, "MJPG": 2}  # halves of a byte per pixel
 
@@ -35,7 +35,7 @@ class FakeDevice:
     frames: list[bytes] = field(default_factory=list)
     told: tuple[int, int, str] = (0, 0, "")
     controls: dict[str, int] = field(default_factory=dict)
-    locked: bool = False
+    locked: int | bool = False  # or by whom
 
     @property
     def caps(self):
@@ -48,13 +48,38 @@ class FakeDevice:
         return width * height * SIZES[fourcc] // 2
 
 
+class FakeHeld:
+    """The sentinel of a device: it has the device open, too, until it is released."""
+
+    process, since_s = 4711, 0.0
+
+    def __init__(self, driver, path, handle, cover):
+        self.driver, self.path, self.handle, self.cover = driver, path, handle, cover
+        self.worn, self.owned, self.ended = False, True, False
+        self.said = []
+
+    def beat(self, live):
+        self.said.append(live)
+        self.worn = self.worn or live
+        return not self.ended
+
+    def leave(self):
+        self.owned = False
+
+    def release(self):
+        del self.driver.kept[self.path]
+        self.driver.set_control(self.handle, 1, 0)
+        self.driver.close(self.handle)
+
+
 class FakeDriver:
     """All devices of a machine, put in the place of the system calls by `install`."""
 
     def __init__(self, *devices):
         self.devices = {device.path: device for device in devices}
         self.open_files = {}  # handle -> [device, writer?]
-        self.mapped = {}
+        self.kept = {}  # path -> FakeHeld
+        self.starts = 0
 
     def install(self, monkeypatch, module):
         monkeypatch.setattr(v4l2, "devices", lambda: [self.ask(path) for path in self.devices])
@@ -63,6 +88,9 @@ class FakeDriver:
         monkeypatch.setattr(v4l2, "ioctl", self.ioctl)
         monkeypatch.setattr(v4l2, "controls", lambda handle: {"timeout": 1, "timeout_image_io": 2})
         monkeypatch.setattr(v4l2, "set_control", self.set_control)
+        monkeypatch.setattr(sentinel, "start", self.start)
+        monkeypatch.setattr(sentinel, "take", self.take)
+        monkeypatch.setattr(sentinel, "waits", lambda path: path in self.kept and not self.kept[path].owned)
         monkeypatch.setattr(module, "os", self)
         monkeypatch.setattr(module, "fcntl", self)
 
@@ -80,7 +108,21 @@ class FakeDriver:
         self.open_files[handle] = [device, False]
         return handle
 
+    def start(self, path, handle, cover):
+        self.starts += 1
+        self.kept[path] = FakeHeld(self, path, handle, cover)
+        return self.kept[path]
+
+    def take(self, path):
+        held = self.kept.get(path)
+        if held is None or held.owned:
+            return None
+        held.owned = True
+        return held, held.handle
+
     def close(self, handle):
+        if any(held.handle == handle for held in self.kept.values()):
+            return  # the sentinel has it open still
         device, writer = self.open_files[handle]
         self.open_files[handle] = [None, False]
         if writer:
@@ -98,9 +140,9 @@ class FakeDriver:
 
     def flock(self, handle, how):
         device = self.open_files[handle][0]
-        if device.locked:
+        if device.locked not in (False, handle):
             raise BlockingIOError
-        device.locked = True
+        device.locked = handle
 
     # what it uses of live.v4l2
     def ask(self, path, name=""):

@@ -149,7 +149,7 @@ def test_after_close_the_device_waits_for_the_next_writer(driver, safe_frame):
     device = FakeDevice("/dev/video8")
     driver(device)
     for _ in range(3):
-        sink = opened()
+        sink = opened(stay=False)
         sink.write(safe_frame(np.zeros((48, 64, 3), np.uint8)))
         sink.close()
         assert device.ready_for_output
