@@ -66,7 +66,7 @@ function show() {
 }
 
 let swappers = "";
-let drawn = false;
+let drawn = false, link = 0; // which connection this is
 const watch = connect({
   state(told) {
     state = told;
@@ -75,7 +75,8 @@ const watch = connect({
     if (now !== swappers) { swappers = now; load(); } // other parts, other settings
   },
   async picture(kind, blob) {
-    const picture = await createImageBitmap(blob);
+    const from = link, picture = await createImageBitmap(blob);
+    if (from !== link) return; // of a connection that has gone meanwhile
     const canvas = at(kind);
     if (canvas.width !== picture.width || canvas.height !== picture.height) {
       [canvas.width, canvas.height] = [picture.width, picture.height];
@@ -85,6 +86,7 @@ const watch = connect({
     if (kind === "after" && !drawn) { drawn = true; at("empty").hidden = true; }
   },
   here(yes) {
+    link += 1;
     document.body.classList.toggle("gone", !yes);
     if (yes) { swappers = ""; return; }
     state = null;
