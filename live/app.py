@@ -248,6 +248,8 @@ def _swapper(run: Run, face: str, model: ModelCard | None) -> Any:
         )
     if name == "one_photo":
         _tell_licence(swapper.model)
+        if swapper.enhancer:
+            _say_licence(open_card(swapper.enhancer))
     return swapper
 
 
@@ -261,6 +263,10 @@ def _tell_licence(name: str) -> None:
             f"the model {name!r} draws no face from one photo (its family is {card.family!r})",
             hint="a trained model is worn with --face",
         )
+    _say_licence(card)
+
+
+def _say_licence(card: ModelCard) -> None:
     use = "commercial use allowed" if card.commercial_use else "no commercial use"
     _log.info("%s: licence %s, %s", card.name, card.licence, use)
 

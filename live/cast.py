@@ -8,7 +8,9 @@ identity. Whoever takes the wearer's place for long enough gets the wearer's rol
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from engines.engine import Engine
 from engines.errors import BadInput, EngineError
+from live.abreast import begun
 from live.frame import STRANGER, Face, Floats, Image, Patch, Persona
 from live.parts import Finder, Swapper
 from live.personas import open_persona
@@ -220,10 +223,25 @@ class Cast:
     """Swapper made of swappers, one for each role; strangers, and faces that theirs cannot draw, are veiled."""
 
     swappers: list[Swapper]
-    spare: int = field(default=0, init=False)
+    _spare: int = field(default=0, init=False, repr=False)
 
     wears_model: ClassVar[bool] = False
     needs_mesh: ClassVar[bool] = False
+
+    @property
+    def spare(self) -> int:
+        return self._spare
+
+    @spare.setter
+    def spare(self, level: int) -> None:
+        self._spare = level
+        for swapper in self.swappers:
+            if hasattr(swapper, "spare"):
+                swapper.spare = level
+
+    @property
+    def extra_ms(self) -> float:
+        return sum(getattr(swapper, "extra_ms", 0.0) for swapper in self.swappers)
 
     @property
     def drawn(self) -> bool:
@@ -246,12 +264,13 @@ class Cast:
             swapper.wear(one)
 
     def swap(self, image: Image, face: Face) -> Patch:
-        if face.role == STRANGER:
-            return veil(image, face)
-        swapper = self.swappers[face.role]
-        if hasattr(swapper, "spare"):
-            swapper.spare = self.spare
-        return veil(image, face) if swapper.needs_mesh and face.mesh is None else swapper.swap(image, face)
+        return self.begin(image, face)()
+
+    def begin(self, image: Image, face: Face) -> Callable[[], Patch]:
+        swapper = None if face.role == STRANGER else self.swappers[face.role]
+        if swapper is None or (swapper.needs_mesh and face.mesh is None):
+            return partial(veil, image, face)
+        return begun(swapper, image, face)
 
 
 def _size(face: Face) -> float:

@@ -109,6 +109,21 @@ def _dfm(signature: Signature) -> Facts | None:
     }  # fmt: skip
 
 
+def _gfpgan(signature: Signature) -> Facts | None:
+    faces = [name for name, shape in signature.inputs if _fits(shape, 1, 3, 512, 512)]
+    weights = [name for name, shape in signature.inputs if shape in ((), (1,), (None,))]
+    images = [name for name, shape in signature.outputs if _fits(shape, 1, 3, 512, 512)]
+    if len(faces) != 1 or len(weights) > 1 or len(faces) + len(weights) != len(signature.inputs) or not images:
+        return None
+    how = {"image_size": 512, **_RGB, **_HALF, "template": "ffhq_512", "output": "-1..1"}
+    faithful = {"weight": 1.0} if weights else {}  # CodeFormer's: 0 as fine, 1 as like the input as it can
+    ports = {
+        "inputs": {"image": faces[0], **({"weight": weights[0]} if weights else {})},
+        "outputs": {"image": images[0]},
+    }
+    return {**how, **faithful, **ports}
+
+
 def _scrfd(signature: Signature) -> Facts | None:
     name = _only(signature, 1, 3, _ANY, _ANY)
     widths = {1: "scores", 4: "boxes", 10: "points"}
@@ -232,6 +247,7 @@ FAMILIES: dict[str, Family] = {
         "recogniser",
         _single((1, 3, 112, 112), _VECTOR, {"image_size": 112, **_RGB, **_HALF, "template": "arcface_112_v2"}),
     ),
+    "gfpgan": Family("enhancer", _gfpgan),  # and CodeFormer, GPEN, RestoreFormer
     "scrfd": Family("detector", _scrfd),
     "yunet": Family("detector", _yunet),
     "retinaface": Family("detector", _retinaface),

@@ -230,6 +230,7 @@ class Loop:
         self._go.set()
         for stage in stages:
             stage.join(1.0 if stage.name == "camera" else 30.0)
+        self._steps.close()
         covered = self._intake.format is not None and self._outlets.stay
         self._outlets.end(self.guard.stand_in(self._steps.gave_up or ENDED) if covered else None)
         if self._owns_outlets:
@@ -282,7 +283,8 @@ class Loop:
 
     def _spare_now(self) -> int:
         """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
-        return 0 if self.lossless else self._pace.spare(1, self._clock())
+        extra_ns = int(getattr(self.parts.swapper, "extra_ms", 0.0) * 1e6)
+        return 0 if self.lossless else self._pace.spare(1, self._clock(), extra_ns)
 
     def _hold_s(self) -> float:
         return self._pace.hold_ns(self._clock()) / 1e9

@@ -6,6 +6,7 @@ there is by then. And where the next picture comes within a small part of the sl
 hardly a frame and saves a camera period of age. Both are decided from how long the steps took lately.
 
 Where a thread cannot keep up with the camera, optional work is spared, step by step; it comes back when there is room.
+What takes long, but only in some frames, is done in none that would be late by it.
 
 Nothing here sleeps or reads a clock: times are given, so that tests run on any clock.
 """
@@ -90,15 +91,20 @@ class Pace:
                 start = next_ns
             return max(0, int(start) - now_ns)
 
-    def spare(self, thread: int, now_ns: int) -> int:
-        """How much optional work this thread shall leave out now: 0 nothing, up to MOST_SPARED."""
+    def spare(self, thread: int, now_ns: int, extra_ns: int = 0) -> int:
+        """How much optional work this thread shall leave out now: 0 nothing, up to MOST_SPARED.
+
+        Not 0 either where it would be late with `extra_ns` more, which optional work takes in a single frame.
+        """
         with self._lock:
-            load = self._steps[thread].mean / self._period.mean if self._period.mean else 0.0
+            step = self._steps[thread]
+            load = step.mean / self._period.mean if self._period.mean else 0.0
             change = (load > _FULL) - (load < _ROOM)
             if change and now_ns - self._spared_ns >= _SPARE_NS:
                 self._spared = min(max(self._spared + change, 0), MOST_SPARED)
                 self._spared_ns = now_ns
-            return self._spared
+            late = step.mean + step.stray + extra_ns > _FULL * self._period.mean
+            return max(self._spared, 1 if extra_ns and late else 0)
 
     def _just_in_time(self, now_ns: int) -> float:
         """The latest start with which no thread further on waits for the frame."""

@@ -69,9 +69,15 @@ class Swapper(Protocol):
     finder's nets instead of behind them. `wears_model`: a trained model, else portraits. `needs_mesh`:
     a face without one cannot be drawn over.
 
-    A swapper that has optional work may have an attribute `spare`, which the loop sets before each swap: 0 do all;
+    A swapper that has optional work may have an attribute `spare`, which the loop sets before each frame: 0 do all;
     from 1 on leave out what only makes it prettier (an enhancer), from 2 on look half as often at what lies in front,
     from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
+    What it only makes prettier takes `extra_ms` in a frame in which it is done: where a frame has not that much time to
+    spare, `spare` is not 0.
+
+    One that may be finished elsewhere has a method `begin(image, face) -> Callable[[], Patch]`: it does what needs
+    nets, or what is remembered from frame to frame. What it gives is called once, on any thread, while the picture
+    is as it was and the swapper open, and makes the patch of pixels alone.
     """
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engines.errors import DoppelcamError, EngineLost, LoopFailed
+from live.abreast import Abreast
 from live.cast import Roles
 from live.frame import Frame, Persona
 from live.guard import STILL_BARE, Guard, covers_face, glimpse, still_bare
@@ -34,10 +35,15 @@ class Steps:
         self._parts, self._guard, self._tracks, self._ledger, self._spans = parts, guard, tracks, ledger, spans
         self._give_up_after, self._clock = give_up_after, clock
         self._roles, self._failures = roles, 0
+        self._abreast = Abreast()
         self.gave_up: str | None = None
         self.wardrobe = Wardrobe(ledger)
         self.worn: Persona | None = None  # set before the first swap
         self._marked: Persona | None = None  # whom the marks know
+
+    def close(self) -> None:
+        """After the last frame."""
+        self._abreast.close()
 
     def find(self, frame: Frame) -> None:
         self.wardrobe.make(self._parts.finder, lambda who: self._parts.check_told(who.name, who.disclosure))
@@ -55,7 +61,7 @@ class Steps:
         if hasattr(parts.swapper, "spare"):
             parts.swapper.spare = frame.spare
         with self._spans("swap", frame.number):
-            frame.patches = [parts.swapper.swap(frame.image, face) for face in frame.faces]
+            frame.patches = self._abreast.swap(parts.swapper, frame.image, frame.faces)
         frame.trace.stamp("swapped", self._clock())
 
     def put_on(self, swapper: Swapper, persona: Persona) -> None:

@@ -99,6 +99,8 @@ FOREIGN = {
     ),
     "yoloface_8n.onnx": ("yoloface", {"images": (1, 3, 640, 640)}, {"output0": (1, 20, 8400)}, {}),
     "xseg_1.onnx": ("xseg", {"input": (None, 256, 256, 3)}, {"output": (None, 256, 256, 1)}, {}),
+    "gfpgan_1.4.onnx": ("gfpgan", {"input": (1, 3, 512, 512)}, {"output": (1, 3, 512, 512)}, {}),
+    "codeformer.onnx": ("gfpgan", {"input": (1, 3, 512, 512), "weight": (1,)}, {"output": (1, 3, 512, 512)}, {}),
     "bisenet.onnx": (
         "bisenet", {"input": (1, 3, 512, 512)}, {f"out{i}": (1, 19, 512, 512) for i in range(3)}, {},
     ),

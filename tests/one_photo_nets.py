@@ -32,6 +32,7 @@ SWAPPERS = {
     "uniface_256.onnx": (256, HALF, "-1..1", (1, 3, 256, 256), False),
 }
 CONVERTERS = ("crossface_simswap.onnx", "crossface_ghost.onnx", "crossface_hififace.onnx")
+ENHANCERS = {"gfpgan_1.4.onnx": (), "codeformer.onnx": (1,)}  # and the shape of a second input
 RECOGNISER = "arcface_w600k_r50.onnx"
 DETECTORS = {"scrfd_2.5g.onnx": "scrfd", "scrfd_10g.onnx": "scrfd", "yunet_2023mar.onnx": "yunet"}
 
@@ -65,10 +66,13 @@ class Net:
             kernel_shape=[kernel] * 2,
         )  # fmt: skip
 
-    def bytes(self, inputs, outputs, half=False):
+    def bytes(self, inputs, outputs, half=False, doubles=()):
         kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
         ports = [
-            [helper.make_tensor_value_info(n, kind, [x or "N" for x in s]) for n, s in side.items()]
+            [
+                helper.make_tensor_value_info(n, TensorProto.DOUBLE if n in doubles else kind, [x or "N" for x in s])
+                for n, s in side.items()
+            ]
             for side in (inputs, outputs)
         ]
         graph = helper.make_graph(self.nodes, "net", *ports, initializer=self.weights)
@@ -136,6 +140,28 @@ def swapper(file_name, kind="random", seed=0):
     return net.bytes(inputs, outputs)
 
 
+def enhancer(file_name="gfpgan_1.4.onnx", kind="sharp"):
+    """`kind`: "sharp": twice as far from the mean of its surroundings; "same": what it takes; "bright": lighter by 20
+    levels, times the second input if there is one; "nan": no numbers.
+    """
+    net, inputs = Net(), {"input": (1, 3, 512, 512)}
+    weight = net.floats([1.0])
+    doubles = ()
+    if ENHANCERS[file_name]:
+        inputs["weight"], doubles = ENHANCERS[file_name], ("weight",)
+        weight = net.do("Cast", "weight", to=TensorProto.FLOAT)
+    drawn = net.do("Mul", "input", net.do("Mul", weight, net.floats([0.0]))) if kind == "nan" else "input"
+    if kind == "nan":
+        drawn = net.do("Div", drawn, drawn)
+    elif kind == "sharp":
+        soft = net.do("AveragePool", "input", kernel_shape=[5, 5], pads=[2] * 4)
+        drawn = net.do("Sub", net.do("Mul", "input", net.floats([2.0])), soft)
+    elif kind == "bright":
+        drawn = net.do("Add", "input", net.do("Mul", weight, net.floats([20 / 127.5])))
+    net.do("Add", drawn, net.do("Mul", weight, net.floats([0.0])), out="output")
+    return net.bytes(inputs, {"output": (1, 3, 512, 512)}, doubles=doubles)
+
+
 def converter():
     """512 numbers in, twice the same out."""
     net = Net()
@@ -192,6 +218,7 @@ def all_nets(kind="random"):
     """{file name: bytes} of everything a one-photo swap may need."""
     nets = {name: swapper(name, kind) for name in SWAPPERS}
     return {**nets, **{name: converter() for name in CONVERTERS}, RECOGNISER: recogniser(),
+            **{name: enhancer(name) for name in ENHANCERS},
             **{name: detector(family) for name, family in DETECTORS.items()}}  # fmt: skip
 
 

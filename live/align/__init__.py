@@ -7,6 +7,8 @@ Index lists are of MediaPipe's 468-point face mesh (Apache-2.0); right and left 
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 import cv2
 import numpy as np
 
@@ -137,12 +139,10 @@ def around(image: Image, matrix: Floats, size: int) -> tuple[Image, Floats] | No
     several times as fast as of three by three or more at once.
     """
     coarse = 1 << max(0, int(np.log2(max(1.0, 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))))))
-    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float32) - matrix[:, 2]
-    corners = corners @ np.linalg.inv(matrix[:, :2]).T
+    x0, y0, x1, y1 = box_of(matrix, 0, 0, size, size)
     # A margin, since the crop's outermost pixels are mixed of their neighbours too.
-    x, y = np.floor(corners.min(0)).astype(int) - coarse
-    right, bottom = np.ceil(corners.max(0)).astype(int) + 2 * coarse
-    x, y = max(0, x), max(0, y)
+    x, y = max(0, floor(x0) - coarse), max(0, floor(y0) - coarse)
+    right, bottom = ceil(x1) + 2 * coarse, ceil(y1) + 2 * coarse
     wide = (min(right, image.shape[1]) - x) // coarse
     tall = (min(bottom, image.shape[0]) - y) // coarse
     if wide < 2 or tall < 2:
@@ -156,6 +156,18 @@ def around(image: Image, matrix: Floats, size: int) -> tuple[Image, Floats] | No
     matrix[:, 2] += matrix[:, :2] @ (x + (coarse - 1) / 2, y + (coarse - 1) / 2)
     matrix[:, :2] *= coarse
     return part, matrix
+
+
+def box_of(matrix: Floats, x: float, y: float, wide: float, tall: float) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 in the frame around a rectangle of the crop, whose top left corner is (x, y).
+
+    Written out: NumPy's calls on four corners would cost as much as all the pixels of a small crop.
+    """
+    (a, b, right), (c, d, down) = matrix.tolist()
+    size = a * d - b * c
+    xs = [(d * (u - right) - b * (v - down)) / size for u in (x, x + wide) for v in (y, y + tall)]
+    ys = [(a * (v - down) - c * (u - right)) / size for u in (x, x + wide) for v in (y, y + tall)]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def back(points: Floats, matrix: Floats) -> Floats:

@@ -93,14 +93,18 @@ class Crop:
 def similarity(points: Floats | Points, onto: Points) -> Points:
     """The 2x3 matrix that turns, scales and moves `points` [n, 2] onto `onto` best, in least squares; never mirrored.
 
-    Umeyama's solution, which in the plane needs no decomposition.
+    Umeyama's solution, which in the plane needs no decomposition: with points as complex numbers it is one division.
     """
-    middle, target = points.mean(0, dtype=np.float64), onto.mean(0)
-    a, b = points - middle, onto - target
-    size = float((a * a).sum())
-    cos, sin = float((a * b).sum()) / size, float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / size
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.hstack([turn, (target - turn @ middle)[:, None]])
+    from_, to = (_complex(one) for one in (points, onto))
+    middle, target = from_.mean(), to.mean()
+    off = from_ - middle
+    turn = complex(np.vdot(off, to - target)) / float(np.vdot(off, off).real)
+    shift = target - turn * middle
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def _complex(points: Floats | Points) -> np.ndarray[tuple[int], np.dtype[np.complex128]]:
+    return points.astype(np.float64, order="C").view(np.complex128)[:, 0]
 
 
 def five_point_matrix(points: Floats, template: str, size: int) -> Floats:

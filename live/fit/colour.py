@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from live.frame import Face, Floats, Image, Mask
 
@@ -69,26 +70,88 @@ def colour_map(new: Image, old: Image, seen: Mask) -> Map | None:
 
     u8 [SMALL_PX, SMALL_PX, 3] twice, and u8 [SMALL_PX, SMALL_PX]: where both show skin of the face.
     """
-    at = np.asarray(seen > 127, np.uint8)
-    count = cv2.countNonZero(at)
-    if count < _LEAST:
-        return None
-    before = new.astype(np.float32)
-    lab, wearer = (cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_BGR2Lab) for picture in (new, old))
-    (mean, spread), (wished, wide) = (
-        (a[:, 0].astype(np.float32), b[:, 0].astype(np.float32))
-        for a, b in (cv2.meanStdDev(picture, mask=at) for picture in (lab, wearer))
+    lab, wearer = (
+        cv2.cvtColor(picture.astype(np.float32) * np.float32(1 / 255), cv2.COLOR_BGR2Lab) for picture in (new, old)
     )
-    wanted = (lab - mean) * np.clip((wide + 1e-3) / (spread + 1e-3), 0.5, 2) + wished
-    after = np.clip(cv2.cvtColor(wanted.astype(np.float32), cv2.COLOR_Lab2BGR) * 255, 0, 255)
-    # Least squares for the change, with a soft pull to none: a face of one colour tells no slope.
-    weight = at.reshape(-1, 1) * np.float32(1 / count)
-    from_, change = before.reshape(-1, 3), (after - before).reshape(-1, 3)
-    middle, shift = (weight * from_).sum(0), (weight * change).sum(0)
-    off = from_ - middle
-    heavy = (off * weight).T
-    slope = np.linalg.solve(heavy @ off + np.eye(3, dtype=np.float32), heavy @ change).T
-    return np.hstack([np.eye(3) + slope, (shift - slope @ middle)[:, None]]).astype(np.float32)
+    if reinhard(lab, wearer, seen) < _LEAST:
+        return None
+    map = np.zeros((3, 4), np.float32)
+    affine(new, cv2.cvtColor(lab, cv2.COLOR_Lab2BGR), seen, map)
+    return map
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def reinhard(lab, wearer, seen):  # type: ignore[no-untyped-def]
+    """Bring mean and spread of `lab` f32 [n, n, 3] to those of `wearer`, in place, over the pixels that are `seen`
+    (u8 [n, n], above 127). Answers how many these are.
+    """
+    count = 0
+    for y in range(seen.shape[0]):
+        for x in range(seen.shape[1]):
+            count += seen[y, x] > 127
+    for c in range(3):
+        a = aa = b = bb = 0.0
+        for y in range(seen.shape[0]):
+            for x in range(seen.shape[1]):
+                if seen[y, x] > 127:
+                    here, there = np.float64(lab[y, x, c]), np.float64(wearer[y, x, c])
+                    a, aa, b, bb = a + here, aa + here * here, b + there, bb + there * there
+        n = max(count, 1)
+        spread, wide = np.sqrt(max(aa / n - (a / n) ** 2, 0.0)), np.sqrt(max(bb / n - (b / n) ** 2, 0.0))
+        times = min(max((wide + 1e-3) / (spread + 1e-3), 0.5), 2.0)
+        more = b / n - a / n * times
+        for y in range(seen.shape[0]):
+            for x in range(seen.shape[1]):
+                lab[y, x, c] = np.float32(lab[y, x, c] * times + more)
+    return count
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def affine(before, after, seen, map):  # type: ignore[no-untyped-def]
+    """Fill `map` f32 [3, 4] with what turns `before` u8 [n, n, 3] into `after` f32 [n, n, 3], 0..1, best in least
+    squares, where it is `seen`. A soft pull is to no change: a face of one colour tells no slope.
+    """
+    heavy, cross = np.eye(3), np.zeros((3, 3))
+    middle, shift, count = np.zeros(3), np.zeros(3), 0
+    for way in range(2):  # the means first, then what lies around them
+        for y in range(seen.shape[0]):
+            for x in range(seen.shape[1]):
+                if seen[y, x] <= 127:
+                    continue
+                count += way == 0
+                for i in range(3):
+                    level = np.float64(before[y, x, i])
+                    change = min(max(np.float64(after[y, x, i]) * 255, 0.0), 255.0) - level
+                    if way == 0:
+                        middle[i] += level
+                        shift[i] += change
+                        continue
+                    for j in range(3):
+                        off = np.float64(before[y, x, j]) - middle[j]
+                        cross[i, j] += change * off / count
+                        heavy[i, j] += (level - middle[i]) * off / count
+        if way == 0:
+            middle /= count
+            shift /= count
+    slope = np.zeros((3, 3))
+    p, q, r = heavy[0], heavy[1], heavy[2]  # symmetric: its inverse is made of cross products of its rows
+    inverse = np.stack((np.cross(q, r), np.cross(r, p), np.cross(p, q)))
+    size = (p * inverse[0]).sum()
+    for i in range(3):
+        for j in range(3):
+            for k in range(3):
+                slope[i, j] += cross[i, k] * inverse[k, j] / size
+    for i in range(3):
+        map[i, 3] = shift[i]
+        for j in range(3):
+            map[i, j] = slope[i, j] + (i == j)
+            map[i, 3] -= slope[i, j] * middle[j]
+
+
+def compile_all() -> None:
+    """Compile now, not in the first frame."""
+    one = np.zeros((SMALL_PX, SMALL_PX, 3), np.uint8)
+    colour_map(one, one, np.full((SMALL_PX, SMALL_PX), 255, np.uint8))
 
 
 def eased(before: Map, now: Map) -> Map:

@@ -36,7 +36,7 @@ def face_alpha(masks: Sequence[Array], hull: Floats, core: Floats, size: int, gr
     # Wider by what blur and warping take away again.
     cv2.fillConvexPoly(alpha, _fixed(core), 255, cv2.LINE_8, 4)
     cv2.polylines(alpha, [_fixed(core)], True, 255, 3 * soft + 5, cv2.LINE_8, 4)
-    wide = np.pad(alpha, soft + 1)
+    wide = cv2.copyMakeBorder(alpha, *(soft + 1,) * 4, cv2.BORDER_CONSTANT, value=0)
     return np.asarray(cv2.blur(wide, (2 * soft + 1,) * 2), np.uint8)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 import cv2
 import numpy as np
 
+from live.align import box_of
 from live.align.crops import resized
 from live.frame import Floats, Image, Mask
 
@@ -30,11 +33,9 @@ def from_corner(matrix: Floats, left: int, top: int) -> Floats:
 def shown_in(alpha: Mask, matrix: Floats, image: Image) -> tuple[int, int, int, int]:
     """The rectangle x0, y0, x1, y1 of the frame, ends excluded, in which anything of `alpha` is shown."""
     x, y, wide, tall = cv2.boundingRect(alpha)
-    corners = np.array([(x, y), (x + wide, y), (x, y + tall), (x + wide, y + tall)], np.float32) - matrix[:, 2]
-    corners = corners @ np.linalg.inv(matrix[:, :2]).T
+    x0, y0, x1, y1 = box_of(matrix, x, y, wide, tall)
     height, width = image.shape[:2]
-    (x0, y0), (x1, y1) = np.floor(corners.min(0)) - 1, np.ceil(corners.max(0)) + 2
-    return max(0, int(x0)), max(0, int(y0)), min(width, int(x1)), min(height, int(y1))
+    return max(0, floor(x0) - 1), max(0, floor(y0) - 1), min(width, ceil(x1) + 2), min(height, ceil(y1) + 2)
 
 
 def drawn(picture: Image, matrix: Floats, size: tuple[int, int], how: int, border: int) -> cv2.typing.MatLike:

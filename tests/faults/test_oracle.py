@@ -1,4 +1,4 @@
-"""36 kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
+"""37 kinds of fault at random points of a long run, judged by an oracle that reads codes burned into bare faces.
 
 3,000 pictures by default; `pytest -m soak tests/faults/test_oracle.py` judges 100,000.
 """
@@ -19,12 +19,13 @@ from live.guard import Guard
 from tests.doubles import HEIGHT, NEW, WIDTH, GreenSwapper, PlainBlender, Witness, face_at, make_loop
 from tests.faults import oracle
 from tests.faults.oracle import BARE, CodedCamera, CodeFinder, seen
+from tests.faults.test_no_raw_frame import BAD_PATCHES
 
 FAULTS = (
     "find raises", "find has a bug", "face missed", "face found late", "place is no number", "second face missed",
     "swap raises", "out of memory", "second face fails", "engine lost", "part lost on the pixels thread",
-    "patch transparent", "patch half transparent", "patch beside the face", "patch outside", "patch of wrong size",
-    "patch of NaN", "patch is nothing", "stale patch", "shared buffer", "camera's own buffer", "same face given back",
+    *(f"patch: {how}" for how in BAD_PATCHES), "stale patch", "shared buffer", "camera's own buffer",
+    "same face given back",
     "blend raises", "blend stops halfway", "nothing blended",
     "camera lost", "resolution change", "grey picture", "picture of floats", "picture with alpha", "stale picture",
     "clock jump", "face missed at a clock jump", "settings change", "sink lost", "cover pressed",
@@ -120,7 +121,8 @@ def faulty_parts(plan):
         if fault == "shared buffer":
             kept.setdefault("shared", patch)
             return replace(patch, pixels=kept["shared"].pixels[: len(patch.pixels), : patch.pixels.shape[1]])
-        return BAD_PATCHES[fault](patch) if fault in BAD_PATCHES else None
+        bad = BAD_PATCHES.get(fault.removeprefix("patch: ")) if fault else None
+        return bad(patch) if bad else None
 
     def blend(number):
         if plan(number) == "blend raises":
@@ -146,17 +148,6 @@ def faulty_parts(plan):
                 super().blend(image, face, patch)
 
     return CodeFinder(find), Swapper(swap), Blender(lambda number, image: blend(number), halfway)
-
-
-BAD_PATCHES = {
-    "patch transparent": lambda p: replace(p, alpha=np.zeros_like(p.alpha)),
-    "patch half transparent": lambda p: replace(p, alpha=p.alpha // 2),
-    "patch beside the face": lambda p: replace(p, x=100 if p.x < 60 else 0),
-    "patch outside": lambda p: replace(p, x=150),
-    "patch of wrong size": lambda p: replace(p, pixels=p.pixels[:4]),
-    "patch of NaN": lambda p: replace(p, pixels=np.full(p.pixels.shape, np.nan, np.float32)),
-    "patch is nothing": lambda p: "nothing",
-}
 
 
 def judged(count, seed):
@@ -202,7 +193,7 @@ def check(count, seed):
 
 
 def test_no_raw_frame_in_3000(drawn):
-    assert len(FAULTS) == 36
+    assert len(FAULTS) == 37
     check(1500, seed=1)
 
 

@@ -17,7 +17,7 @@ COVERED = """
 inswapper_128 inswapper_128_fp16 simswap_256 simswap_unofficial_512 ghost_1_256 ghost_2_256 ghost_3_256
 hyperswap_1a_256 hyperswap_1b_256 hyperswap_1c_256 blendswap_256 hififace_unofficial_256 uniface_256 scrfd_2.5g
 scrfd_10g retinaface_10g retinaface_r50 yunet_2023mar yoloface_8n arcface_w600k_r50 buffalo_l bisenet_resnet_18
-xseg_1 dfm
+xseg_1 dfm gfpgan_1.4 codeformer gpen_bfr_512 restoreformer_plus_plus
 """
 
 

@@ -73,6 +73,31 @@ def test_optional_work_is_spared_where_the_pixels_thread_cannot_keep_up(monkeypa
     assert len(shown.ages_ms) / 20 > 29
 
 
+@pytest.mark.parametrize(("extra_ms", "looks"), [(15, (110, 151)), (30, (0, 0))])
+def test_what_takes_long_is_done_only_in_frames_that_have_the_time(monkeypatch, extra_ms, looks):
+    """A net's swap of 10 ms at 30 frames a second; an enhancer wants `extra_ms` more in every fourth frame."""
+    world = World().install(monkeypatch)
+    loop, (shown,) = make(Situation("", 30, find=5, swap=10), world.work, world.clock)
+    swapper = loop.parts.swapper
+    swapper.spare, swapper.extra_ms = 0, extra_ms
+    calls, done, cost, inner = [], [], swapper.cost, swapper.swap
+
+    def swap(image, face):
+        calls.append(1)
+        now = swapper.spare == 0 and len(calls) - (done[-1] if done else -4) >= 4
+        if now:
+            done.append(len(calls))
+        swapper.cost = lambda: cost() + (extra_ms / 1000 if now else 0)
+        return inner(image, face)
+
+    swapper.swap = swap
+    loop.run(seconds=20)
+    assert looks[0] <= len(done) <= looks[1]
+    report = loop.ledger.report()
+    assert report["dropped"]["entrance"] == 0
+    assert len(shown.ages_ms) / 20 > 29.8
+
+
 def test_what_was_spared_comes_back_when_there_is_room(monkeypatch):
     world = World().install(monkeypatch)
     loop, _ = make(Situation("", 30, find=5, swap=36, drawn=True), world.work, world.clock)

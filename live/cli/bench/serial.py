@@ -72,7 +72,8 @@ def costs(loop: Loop, frames: int, tell: Callable[[int], None]) -> dict[str, Cos
                 meter.keep()
         return meter.costs()
     finally:
-        closes = (part.close for part in (guard, loop.roles, parts.source, parts.finder, parts.swapper, parts.blender))
+        opened = (steps, guard, loop.roles, parts.source, parts.finder, parts.swapper, parts.blender)
+        closes = (part.close for part in opened)
         for close in (*closes, *(sink.close for sink in sinks)):
             close()
 

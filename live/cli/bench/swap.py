@@ -10,10 +10,11 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from live.abreast import Abreast
 from live.cli.screen import err, out
 
 if TYPE_CHECKING:
-    from live.frame import Face, Image, Persona
+    from live.frame import Face, Image, Patch, Persona
     from live.parts import Blender, Finder, Swapper
 
 SIZES = ((1280, 720), (1920, 1080))
@@ -25,12 +26,18 @@ def swap(
     model: Annotated[str | None, typer.Option(help="The one-photo model that draws the face.")] = None,
     frames: Annotated[int, typer.Option(help="How many frames are timed.", min=5, max=10000)] = 60,
     engine: Annotated[str | None, typer.Option(help="What runs the nets, as of run.")] = None,
+    net_ms: Annotated[
+        float, typer.Option(help="Let a net take so long at least, by sleeping: a small one stands in for a large one.")
+    ] = 0,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="One setting, e.g. swappers.one_photo.front=false. May be repeated."),
     ] = None,
 ) -> None:
-    """Time swap and blend on one core, with what the nets take told apart, for one face and for three.
+    """Time swap and blend, with what the nets take told apart, for one face and for three.
+
+    Core: processor time around the nets. Waited: by how much longer a frame takes than its nets; less than that for
+    several faces, since one is finished on a second thread while the next is begun.
 
     The face is 45 % as high as the picture. Measure with nothing else running: a busy machine lies.
     """
@@ -42,7 +49,8 @@ def swap(
 
     flags: dict[str, Any] = {"face": face, "model": model, "engine": engine, "sink": "null", "source": "sample"}
     parts = parts_of(read_run(None, set_ or [], flags))
-    table = Table("picture", "faces", "around the nets ms p50", "p95", "nets ms p50", box=None, pad_edge=False)
+    heads = ("picture", "faces", "core ms p50", "p95", "waited ms p50", "p95", "nets ms p50")
+    table = Table(*heads, box=None, pad_edge=False)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -54,12 +62,10 @@ def swap(
             for width, height in SIZES:
                 for count in (1, 3):
                     picture, faces = scene(wearer, parts.finder, width, height, count)
-                    rows = around_the_nets(parts.swapper, parts.blender, picture, faces, frames)
-                    around, nets = rows[:, 0], rows[:, 1]
-                    table.add_row(
-                        f"{width}x{height}", str(count), f"{np.median(around):.2f}",
-                        f"{np.percentile(around, 95):.2f}", f"{np.median(nets):.2f}",
-                    )  # fmt: skip
+                    rows = around_the_nets(parts.swapper, parts.blender, picture, faces, frames, net_ms)
+                    core, waited, nets = rows.T
+                    cells = (np.median(core), np.percentile(core, 95), np.median(waited), np.percentile(waited, 95))
+                    table.add_row(f"{width}x{height}", str(count), *(f"{one:.2f}" for one in (*cells, np.median(nets))))
     finally:
         cv2.setNumThreads(threads)
         for part in (parts.blender, parts.swapper, parts.finder):
@@ -95,37 +101,50 @@ def scene(
 
 
 def around_the_nets(
-    swapper: Swapper, blender: Blender, picture: Image, faces: list[Face], frames: int
+    swapper: Swapper, blender: Blender, picture: Image, faces: list[Face], frames: int, net_ms: float = 0
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """float64 [frames, 2]: milliseconds of swap and blend without the nets, and of the nets. The parts are open.
+    """float64 [frames, 3], milliseconds: what swap and blend take of a core without the nets, one face after the other;
+    by how much longer they take than the nets, as the loop does it; and the nets. The parts are open.
 
-    The former is what this thread spent on a core, which other programs do not lengthen by taking it away.
+    The first is what this thread spent on a core, which other programs do not lengthen by taking it away.
     """
-    spent = [0.0, 0.0]  # on this thread, by the clock
+    spent = [0.0, 0.0]  # in the nets: on this thread, by the clock
     engines = getattr(swapper, "engines", [])
     for engine in engines:
-        setattr(engine, "run", _timed(engine.run, spent))  # noqa: B010 - the type of a method
-    rows = []
+        setattr(engine, "run", _timed(engine.run, net_ms, spent))  # noqa: B010 - the type of a method
+    abreast = Abreast()
+
+    def one_by_one(image: Image) -> list[Patch]:
+        return [swapper.swap(image, face) for face in faces]
+
+    def as_the_loop(image: Image) -> list[Patch]:
+        return abreast.swap(swapper, image, faces)
+
+    def timed(swap: Callable[[Image], list[Patch]]) -> tuple[float, float, float]:
+        image = picture.copy()
+        spent[:] = [0.0, 0.0]
+        thread, clock = time.thread_time(), time.perf_counter()
+        for face, patch in zip(faces, swap(image), strict=True):
+            blender.blend(image, face, patch)
+        thread, clock = time.thread_time() - thread, time.perf_counter() - clock
+        return (thread - spent[0]) * 1e3, (clock - spent[1]) * 1e3, spent[1] * 1e3
+
     try:
-        for _ in range(frames + 5):
-            image = picture.copy()
-            spent[:] = [0.0, 0.0]
-            began = time.thread_time()
-            patches = [swapper.swap(image, face) for face in faces]
-            for face, patch in zip(faces, patches, strict=True):
-                blender.blend(image, face, patch)
-            rows.append(((time.thread_time() - began - spent[0]) * 1e3, spent[1] * 1e3))
+        alone, together = (np.array([timed(way) for _ in range(frames + 5)]) for way in (one_by_one, as_the_loop))
     finally:
+        abreast.close()
         for engine in engines:
             del engine.run
-    return np.array(rows[5:])
+    return np.hstack([alone[5:, :1], together[5:, 1:]])
 
 
-def _timed(run: Callable[[Mapping[str, Any]], dict[str, Any]], spent: list[float]) -> Any:
+def _timed(run: Callable[[Mapping[str, Any]], dict[str, Any]], at_least_ms: float, spent: list[float]) -> Any:
     def timed(feeds: Mapping[str, Any]) -> dict[str, Any]:
         thread, clock = time.thread_time(), time.perf_counter()
         try:
-            return run(feeds)
+            answer = run(feeds)
+            time.sleep(max(0.0, at_least_ms / 1e3 - (time.perf_counter() - clock)))
+            return answer
         finally:
             spent[0] += time.thread_time() - thread
             spent[1] += time.perf_counter() - clock

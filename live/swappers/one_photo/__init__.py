@@ -3,13 +3,16 @@
 One adapter for all: what a model takes and gives stands on its card. When the persona is put on, the net is told of it
 once (source.py). For each frame: the crop by five points (live/align/crops.py), bytes to planes (planes.py), the net
 (net.py), what of its picture is shown (live/fit/mask.py), the wearer's colours (live/fit/colour.py), bytes again, and
-back into the frame (live/fit/place.py). What lies in front of the face (live/occlusion.py) stays in front.
+back into the frame (live/fit/place.py), now and then finished by an enhancer (live/fit/enhance.py). What lies in front
+of the face (live/occlusion.py) stays in front.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import cv2
@@ -20,6 +23,7 @@ from engines.errors import BadInput, EngineError, EngineLost, ModelError
 from live.align import CORE, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, outline_of
 from live.align.crops import five_point_matrix, resized
 from live.fit.colour import SMALL_PX, Colours, of_small
+from live.fit.enhance import Enhancer, enhanced, open_enhancer
 from live.fit.mask import face_alpha
 from live.fit.place import drawn, from_corner, shifted, shown_in, small
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
@@ -27,7 +31,7 @@ from live.models import open_card
 from live.occlusion import Occlusion
 from live.settings import setting
 from live.swappers.one_photo.net import Drawn, Net, open_net
-from live.swappers.one_photo.planes import compile_all, cut_wide, to_pixels, with_alpha
+from live.swappers.one_photo.planes import compile_all, cut_wide, fill_margin, packed, span, to_pixels
 from live.swappers.one_photo.source import source_of
 
 _LARGER = 1.6  # times that the net's picture is drawn larger than it is, from which it is first doubled, smoothly
@@ -64,16 +68,22 @@ class OnePhoto:
     colour: str = setting(
         "rct", "rct: the new face takes the wearer's colours (mean and spread in Lab); off", choices=("rct", "off")
     )
+    enhancer: str = setting(
+        "", "a face enhancer of yours that finishes the new face: its name in `doppelcam models list`"
+    )
+    enhance: float = setting(0.8, "how much of what the enhancer adds is taken", low=0, high=1, step=0.05)
+    enhance_every: int = setting(4, "it looks at a face once in so many frames, where there is time", low=1, high=60)
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION]")
     threads: int = setting(0, "threads of the model; 0: measured", low=0, high=64)
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
+    spare = 0  # set by the loop, see Swapper
     _net: Net | None = field(default=None, init=False, repr=False)
     _source: Array | None = field(default=None, init=False, repr=False)
+    _enhancer: Enhancer | None = field(default=None, init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
     _colours: Colours = field(default_factory=Colours, init=False, repr=False)
-    _pixels: Image = field(default_factory=lambda: np.empty((0, 0, 4), np.uint8), init=False, repr=False)
 
     def open(self) -> None:
         if not self.model:
@@ -81,6 +91,8 @@ class OnePhoto:
         self._net = open_net(open_card(self.model), self.engine, self.threads, self.fallback)
         if self.mask == "model" and self._net.mask is None:
             raise BadInput(f"the model {self.model} gives no mask", hint="--set swappers.one_photo.mask=hull")
+        if self.enhancer:
+            self._enhancer = open_enhancer(open_card(self.enhancer), self.engine, self.threads, self.fallback)
         if self.front:
             self._occlusion = Occlusion(engine=self.engine, fallback=self.fallback)
             self._occlusion.open()
@@ -88,14 +100,21 @@ class OnePhoto:
 
     @property
     def engines(self) -> list[Engine]:
-        return self._occlusion.engines + ([] if self._net is None else [self._net.engine])
+        opened = [one.engine for one in (self._net, self._enhancer) if one is not None]
+        return self._occlusion.engines + opened
+
+    @property
+    def extra_ms(self) -> float:
+        return 0.0 if self._enhancer is None else self._enhancer.ms
 
     def close(self) -> None:
         self._occlusion.close()
+        if self._enhancer is not None:
+            self._enhancer.close()
         if self._net is not None:
             with suppress(EngineError):
                 self._net.engine.close()
-        self._net = self._source = None
+        self._net = self._source = self._enhancer = None
         self._colours = Colours()
 
     def wear(self, persona: Persona) -> None:
@@ -108,52 +127,74 @@ class OnePhoto:
             raise BadInput(f"{persona.name} is a trained model, no picture", hint="--face PICTURE")
         assert self._net is not None, "open() comes first"
         self._source = source_of(persona, open_card(self.model), self._net.source, self.recogniser)
-        self._colours = Colours()
         try:
+            self._forget()
             self.swap(persona.image, persona.face)
+            if self._enhancer is not None:
+                self._forget()
+                self._enhancer.ms = 0.0  # the first time took longer than it does live
+                self.swap(persona.image, persona.face)
         except EngineLost:
             raise
         except EngineError as error:
             raise ModelError(f"{error.message}, already when it is tried out", hint=error.hint) from error
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was learned of the faces so far is of another persona."""
+        self._colours, self.spare = Colours(), 0
+        if self._enhancer is not None:
+            self._enhancer.forget()
 
     def swap(self, image: Image, face: Face) -> Patch:
+        return self.begin(image, face)()
+
+    def begin(self, image: Image, face: Face) -> Callable[[], Patch]:
         net = self._net
         assert net is not None and self._source is not None, "open() and wear() come first"
         side = net.size * self.boost
         matrix = five_point_matrix(face.points, net.template, side)
         crop = cut_wide(image, matrix, side)
         if crop is None:
-            return _nowhere()
+            return _nowhere
         old = np.ascontiguousarray(small(crop, SMALL_PX)[..., :3])
         given = net.run(crop, self._source)
-        if _span(given.small) < _FLAT < _span(old):
+        if span(given.small) < _FLAT < span(old):
             raise EngineError(f"the model {net.name} gives a picture of one colour", hint="take its fp32 file")
         alpha, margin = self._alpha(given.mask, matrix, side, face)
         on_alpha = shifted(matrix, margin, margin)
         left, top, right, bottom = rect = shown_in(alpha, on_alpha, image)
         if right - left < 2 or bottom - top < 2:
-            return _nowhere()
+            return _nowhere
+        self._occlusion.rate = 2 if self.spare >= 2 else 1
         hidden = self._occlusion.see(image, face, rect).mask if self.front else None
         if hidden is not None and not hidden.any():
             hidden = None
         colours = self._levels(given, old, alpha[margin:-margin, margin:-margin], hidden, matrix, rect, face)
-        if self._pixels.shape[:2] != alpha.shape:
-            self._pixels = np.empty((*alpha.shape, 4), np.uint8)
-        pixels = self._pixels
+        # Not a buffer to be used again: the next face may be drawn before this one is placed.
+        pixels = np.empty((*alpha.shape, 4), np.uint8)
         for one, planes in enumerate(given.parts):
-            to_pixels(planes, one, colours, margin, pixels)
-        with_alpha(pixels, margin, alpha)
-        if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER < 1:
-            on_alpha = resized(on_alpha, 2)
-            twice = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-            pixels = twice.astype(np.uint8, copy=False)
-        size = (right - left, bottom - top)
-        placed = drawn(pixels, from_corner(on_alpha, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        shown = cv2.extractChannel(placed, 3)
-        if hidden is not None:
-            shown = cv2.multiply(shown, 255 - hidden, scale=1 / 255)
-        new = cv2.cvtColor(placed, cv2.COLOR_BGRA2BGR)
-        return Patch(np.asarray(new, np.uint8), np.asarray(shown, np.uint8), left, top, hidden)
+            to_pixels(planes, one, colours, margin, alpha, packed(pixels))
+        fill_margin(packed(pixels), margin, alpha)
+        rest = partial(_placed, pixels, on_alpha, rect, hidden)
+        return rest if self._enhancer is None else self._with_detail(self._enhancer, rest, image, face)
+
+    def _with_detail(
+        self, enhancer: Enhancer, rest: Callable[[], Patch], image: Image, face: Face
+    ) -> Callable[[], Patch]:
+        """`rest`, and then what the enhancer adds. It looks at one face a frame at most, where nothing is spared."""
+        patch = None
+        if self.spare == 0 and enhancer.due(face, self.enhance_every):
+            self.spare = 1
+            patch = rest()
+            enhancer.look(image, face, patch)
+        found = enhancer.detail(face)
+
+        def finish() -> Patch:
+            made = rest() if patch is None else patch
+            return made if found is None else enhanced(made, *found, self.enhance)
+
+        return finish
 
     def _alpha(self, mask: Mask | None, matrix: Floats, side: int, face: Face) -> tuple[Mask, int]:
         """What is shown of the net's picture, and how wide the margin around that is, in the picture's pixels."""
@@ -210,11 +251,22 @@ class OnePhoto:
         return to_levels
 
 
+def _placed(pixels: Image, matrix: Floats, rect: tuple[int, int, int, int], hidden: Mask | None) -> Patch:
+    """The patch for the rectangle of the frame, from a picture u8 [n, n, 4] with its alpha, to which `matrix` leads."""
+    left, top, right, bottom = rect
+    if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER < 1:
+        matrix = resized(matrix, 2)
+        twice = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        pixels = twice.astype(np.uint8, copy=False)
+    size = (right - left, bottom - top)
+    placed = drawn(pixels, from_corner(matrix, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+    shown = cv2.extractChannel(placed, 3)
+    if hidden is not None:
+        shown = cv2.multiply(shown, 255 - hidden, scale=1 / 255)
+    new = cv2.cvtColor(placed, cv2.COLOR_BGRA2BGR)
+    return Patch(np.asarray(new, np.uint8), np.asarray(shown, np.uint8), left, top, hidden)
+
+
 def _nowhere() -> Patch:
     """For a face that lies outside the picture."""
     return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
-
-
-def _span(picture: Image | Floats) -> float:
-    """How far apart the levels of a small picture lie, in the colour in which they do most."""
-    return float(np.ptp(picture.reshape(-1, 3), axis=0).max())

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
 from engines.card import ModelCard
@@ -16,7 +15,7 @@ from engines.errors import DoppelcamError, EngineError, ModelError
 from live.align.templates import FIVE_POINTS
 from live.fit.colour import SMALL_PX
 from live.frame import Floats, Image, Mask
-from live.swappers.one_photo.planes import to_planes
+from live.swappers.one_photo.planes import packed, shrink, to_mask, to_planes
 
 _SIDES = (64, 128, 192, 224, 256, 384, 512, 768, 1024)
 _HINT = "add the model's file again: doppelcam models add FILE"
@@ -61,7 +60,7 @@ class Net:
         if k not in self.scratch:
             self.scratch[k] = np.empty((k * k, 3, self.size, self.size), np.float32)
         planes = self.scratch[k]
-        to_planes(crop, planes, self.scale, self.shift)
+        to_planes(packed(crop), planes, self.scale, self.shift)
         parts, small, mask = [], np.zeros((SMALL_PX, SMALL_PX, 3), np.float32), None
         for plane in planes:
             feeds = {self.target.name: plane[None].astype(self.target.dtype, copy=False), self.source.name: source}
@@ -70,11 +69,11 @@ class Net:
             if drawn.shape != plane.shape:
                 raise EngineError(f"the model {self.name} gives a picture of {drawn.shape}, {plane.shape} is expected")
             parts.append(drawn.copy() if k > 1 else drawn)
-            for c in range(3):
-                small[..., 2 - c] += cv2.resize(drawn[c], (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA)
+            shrink(drawn, small)
             if self.mask is not None and mask is None:
                 found = np.asarray(answer[self.mask], np.float32).reshape(self.size, self.size)
-                mask = np.asarray(np.nan_to_num(np.clip(found, 0, 1)) * 255 + 0.5, np.uint8)
+                mask = np.empty(found.shape, np.uint8)
+                to_mask(found, mask)
         small = small * np.float32(self.gain / (k * k)) + np.float32(self.offset)
         if not np.isfinite(small).all():
             raise EngineError(

@@ -19,7 +19,7 @@ from engines.errors import BadInput
 from live.align import CORE, cut_fine
 from live.align.crops import resized
 from live.align.landmarks import FEATURES, face_hull, landmarks
-from live.fit.colour import SMALL_PX, Colours, recoloured
+from live.fit.colour import SMALL_PX, Colours, compile_all, recoloured
 from live.fit.mask import face_alpha
 from live.fit.place import drawn, from_corner, moved, shifted, shown_in, small
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
@@ -68,6 +68,7 @@ class Trained:
     _colours: Colours = field(default_factory=Colours, init=False, repr=False)
 
     def open(self) -> None:
+        compile_all()
         if self.front:
             self._occlusion = Occlusion(engine=self.engine, fallback=self.fallback)
             self._occlusion.open()

@@ -15,7 +15,7 @@ from live.personas import SAMPLE_PORTRAITS
 from live.pictures import read_picture
 from tests.clips import write_clip
 from tests.live.cli.test_run import doppelcam
-from tests.one_photo_nets import CONVERTERS, RECOGNISER, SWAPPERS, converter, recogniser, swapper
+from tests.one_photo_nets import CONVERTERS, RECOGNISER, SWAPPERS, converter, enhancer, recogniser, swapper
 
 pytestmark = pytest.mark.long  # each run is a process of its own
 
@@ -33,6 +33,7 @@ def added(tmp_path_factory):
             "crossface_ghost.onnx": converter(),
             "ghost_1_256.onnx": swapper("ghost_1_256.onnx", "tint"),
             "inswapper_128.onnx": swapper("inswapper_128.onnx", "nan"),
+            "codeformer.onnx": enhancer("codeformer.onnx", "bright"),
         }
         folder = tmp_path_factory.mktemp("files")
         for file_name, content in files.items():
@@ -73,12 +74,31 @@ def test_a_model_is_worn_and_its_licence_told(run, tmp_path):
     assert 0.02 < redder.mean() < 0.12
 
 
+def test_an_enhancer_finishes_the_face_and_its_licence_is_told(run, tmp_path):
+    common = ("--source", "sample", "--face", "sample:nia", "--model", "ghost_1_256", "--fast", *PLAIN)
+    more = ("--set", "swappers.one_photo.enhancer=codeformer", "--set", "swappers.one_photo.enhance=1")
+    assert run(*common, "--sink", "plain.mp4").returncode == 0
+    done = run(*common, *more, "--sink", "fine.mp4", "--report", "report.json")
+    assert done.returncode == 0, done.stderr
+    assert "codeformer: licence non-commercial (S-Lab 1.0), if it is codeformer, no commercial use" in done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["frames"]["live"] >= 255 and report["errors"] == {} and "codeformer" in report["engines"]
+    for number in (0, 1, 40):  # looked at, carried over
+        fine, plain = (frame_of(tmp_path / name, number).astype(int) for name in ("fine.mp4", "plain.mp4"))
+        assert 0.02 < ((fine - plain).mean(-1) > 10).mean() < 0.12  # the contract model makes it lighter
+
+
 @pytest.mark.parametrize(
     ("args", "words", "hint"),
     [
         (("--face", "sample", "--model", "inswapper_128"), "gives values that are no numbers", "fp32"),
         (("--face", "sample", "--model", "ghost_1"), "there is no model 'ghost_1'", "ghost_1_256"),
         (("--face", "sample", "--model", "arcface_w600k_r50"), "draws no face from one photo", "--face"),
+        (
+            ("--face", "sample", "--model", "ghost_1_256", "--set", "swappers.one_photo.enhancer=ghost_1_256"),
+            "is no face enhancer",
+            "models list",
+        ),
         (("--face", "left=sample", "--face", "left=sample:nia"), "two faces are given to 'left'", "right=FACE"),
         (("--face", "him=sample"), "who is 'him'", "largest"),
         (("--face", "sample", "--set", "finder=yunet"), "no yunet detector is installed", "models pull yunet_2023mar"),

@@ -32,6 +32,19 @@ def models(_models, monkeypatch):
 
 
 @pytest.fixture
+def add_enhancer(tmp_path):
+    """add_enhancer(file name, kind) is the folder of a contract enhancer."""
+
+    def add(file_name="gfpgan_1.4.onnx", kind="bright"):
+        folder = tmp_path / f"{file_name[:-5]}-{kind}"
+        if not folder.exists():
+            one_photo_nets.make_model(folder, file_name, one_photo_nets.enhancer(file_name, kind))
+        return str(folder)
+
+    return add
+
+
+@pytest.fixture
 def wear(models, tmp_path, portrait):
     """Opens a swapper that wears the portrait by a contract model; `look` are its settings."""
     opened = []

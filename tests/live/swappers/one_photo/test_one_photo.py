@@ -170,6 +170,27 @@ def test_the_patch_lies_inside_the_frame_wherever_the_face_is(wear, opened, port
     assert patch.pixels.shape == (rows, columns, 3) and patch.pixels.dtype == patch.alpha.dtype == np.uint8
 
 
+@pytest.mark.parametrize("file_name", ["inswapper_128.onnx", "hyperswap_1a_256.onnx"])
+def test_faces_side_by_side_are_what_they_are_one_after_the_other(wear, portrait, file_name):
+    from live.abreast import Abreast
+
+    image = portrait.image
+    faces = [
+        placed(portrait, size_px, 5, at)[1] for size_px, at in ((300, (250, 300)), (420, (500, 500)), (180, (700, 200)))
+    ]
+    for number, face in enumerate(faces, 1):
+        face.track = number
+    one, other = (wear(file_name, "random", colour="rct") for _ in range(2))
+    abreast = Abreast()
+    for _ in range(4):
+        together = abreast.swap(one, image, faces)
+        for face, patch in zip(faces, together, strict=True):
+            alone = other.swap(image, face)
+            assert np.array_equal(alone.pixels, patch.pixels) and np.array_equal(alone.alpha, patch.alpha)
+            assert (alone.x, alone.y) == (patch.x, patch.y)
+    abreast.close()
+
+
 @pytest.fixture
 def opened():
     return []
