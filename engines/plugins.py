@@ -79,7 +79,7 @@ _EXTRAS = {
     "pycuda": "nvidia",
     "tritonclient": "remote",
     "grpc": "remote",
-    **dict.fromkeys(("starlette", "uvicorn", "aiortc", "segno"), "web"),
+    "aiortc": "web",
     "c2pa": "credentials",
 }
 

@@ -21,7 +21,7 @@ from live.frame import Disclosure, Persona
 from live.guard import Guard
 from live.loop import Loop, LoopSettings
 from live.models import open_card
-from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts
+from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts, Sink
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
 from live.run import KINDS, SHORT, Run
@@ -41,11 +41,11 @@ def build(run: Run, **more: Any) -> Loop:
     return loop_of(run, parts_of(run), **more)
 
 
-def parts_of(run: Run) -> Parts:
-    """The parts for this run, nothing opened yet. Raises BadInput and NotAvailable."""
+def parts_of(run: Run, also: dict[str, Sink] | None = None) -> Parts:
+    """The parts for this run and `also` these sinks, by name; nothing opened yet. Raises BadInput and NotAvailable."""
     if not run.face:
         raise BadInput("which face shall be worn?", hint="--face PICTURE or MODEL_FOLDER, or --face sample to try")
-    if not run.sinks:
+    if not run.sinks and not also:
         raise BadInput("where shall the picture go?", hint="--sink virtual, --sink window, --sink swapped.mp4 ...")
     source = source_of(run)
     sinks: dict[str, Any] = {}
@@ -53,12 +53,13 @@ def parts_of(run: Run) -> Parts:
         if run.sinks.count(spec) > 1:
             raise BadInput(f"the sink {shown(spec)!r} is given twice")
         sinks[_free_name(shown(spec), sinks)] = _sink(run, spec)
+    sinks |= also or {}
     faces = [face for _, face in _cast_of(run)]
     choices = [choose(face) for face in faces]
     for choice in choices:
         _demand_scope(choice, sinks)
     outgoing = any(sink.outgoing for sink in sinks.values())
-    name, disclosure = " + ".join(choice.name for choice in choices), _weakest(choices)
+    name, disclosure = " + ".join(one.name for one in choices), _weakest([one.disclosure for one in choices])
     _check_reason(run)
     # The watermark first: the label is drawn last, over everything.
     marks = ["watermark", *(["badge"] if outgoing and run.disclosure == "label" else [])]
@@ -89,10 +90,10 @@ def _personas(choices: list[Choice], disclosure: Disclosure, finder: Finder) -> 
     return replace(first, disclosure=disclosure, others=tuple(others), why_not=why_not)
 
 
-def _weakest(choices: list[Choice]) -> Disclosure:
-    """What viewers must be told when all of these are in the picture."""
+def _weakest(disclosures: list[Disclosure]) -> Disclosure:
+    """What viewers must be told when faces of all of these are in the picture."""
     order: tuple[Disclosure, ...] = ("unverified", "consented", "self", "synthetic")
-    return next(one for one in order if any(choice.disclosure == one for choice in choices))
+    return next(one for one in order if one in disclosures)
 
 
 def _cast_of(run: Run) -> list[tuple[str, str]]:
@@ -187,17 +188,26 @@ def _check_reason(run: Run) -> None:
 @contextmanager
 def recorded(loop: Loop) -> Iterator[Callable[[], None]]:
     """Keeps the user's own record of sessions. Call what it gives when pictures come, again as often as you like: a
-    run that could not start is none.
+    run that could not start is none, and who is put on later is noted too.
     """
     held = loop.parts.session
     assert held is not None, "parts_of() begins a session"
     sinks = loop.parts.sinks.values()
-    noted: list[bool] = []
+    noted: list[Persona | None] = []
 
     def begun() -> None:
-        if noted:
+        nonlocal held
+        assert held is not None, "as above"
+        worn = loop.guard.worn
+        if noted and (worn is noted[-1] or worn is None or noted[-1] is None):
+            noted[-1] = noted[-1] or worn
             return
-        noted.append(True)
+        if noted and worn is not None:
+            names = held.persona.split(", then ")
+            names += [worn.name] if worn.name not in names else []
+            weakest = _weakest([held.disclosure, worn.disclosure])
+            held = replace(held, persona=", then ".join(names), disclosure=weakest)
+        noted.append(worn)
         if held.disclosure == "unverified" and any(sink.outgoing for sink in sinks):
             _log.info(
                 "nobody's consent to wear %r is known: the label on outgoing pictures is larger (doppelcam faces)",

@@ -41,13 +41,17 @@ class Guard:
         "cover",
         "what to show while there is no face: a cover, the last swapped picture, or the bare camera picture",
         choices=("cover", "hold", "show"),
+        live=True,
     )
     hold_ms: float = setting(
-        300, "how long the last swapped picture stays when a face is missed", low=0, high=2000, step=50
+        300, "how long the last swapped picture stays when a face is missed", low=0, high=2000, step=50, live=True
     )
 
     permit: Callable[[], str] = field(default_factory=lambda: lambda: "", init=False, repr=False)
     """Says in words why the face may not be shown any more, "" while it may; asked for each frame."""
+
+    worn: Persona | None = field(default=None, init=False)
+    """Who is in the pictures; None before the first one."""
 
     _ledger: Ledger | None = field(default=None, init=False)
     _format: Format | None = field(default=None, init=False)
@@ -74,7 +78,7 @@ class Guard:
 
     def wear(self, persona: Persona) -> None:
         """This face is worn from now on: the marks are told, and its own permission counts."""
-        self.permit = persona.why_not
+        self.worn, self.permit = persona, persona.why_not
         for mark in self._marks:
             mark.wear(persona)
 

@@ -116,7 +116,7 @@ class Outlets:
         """Open, each on its own thread, the sinks that stay or the others; wait for their `stages` to be opened."""
         for name, outlet in self._outlets.items():
             if outlet.stays is staying:
-                if outlet.format not in (None, format):
+                if outlet.format is not None and not _same_pictures(outlet.format, format):
                     _finish([outlet])
                     outlet = self._outlets[name] = _Outlet(
                         name, outlet.sink, outlet.ledger, outlet.spans, outlet.last_look
@@ -175,6 +175,11 @@ def _finish(outlets: list[_Outlet]) -> None:
         outlet.end()
     for outlet in outlets:
         outlet.stage.join(_FINISH_S)
+
+
+def _same_pictures(one: Format, two: Format) -> bool:
+    """A new session is no reason to take a camera away from whoever looks at it."""
+    return (one.width, one.height, one.fps) == (two.width, two.height, two.fps)
 
 
 def _alike(one: Sink, two: Sink) -> bool:

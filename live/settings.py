@@ -29,8 +29,11 @@ def setting(
     step: float | None = None,
     choices: tuple[str, ...] | None = None,
     argument: bool = False,
+    live: bool = False,
 ) -> Any:
-    """A dataclass field that is a setting. `argument`: also set by what follows the colon in `camera:1`."""
+    """A dataclass field that is a setting. `argument`: also set by what follows the colon in `camera:1`. `live`: it is
+    looked at anew for each picture, so that it may be set from any thread while the part works.
+    """
     metadata = {
         "help": help,
         "low": low,
@@ -38,6 +41,7 @@ def setting(
         "step": step,
         "choices": choices,
         "argument": argument,
+        "live": live,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -101,7 +101,7 @@ class Ledger:
         self._began_ns: int | None = None
         self._first_live_ns: int | None = None
         self._made_ns = self._clock()
-        self._recent: list[tuple[int, float]] = []
+        self._recent: list[tuple[int, str, float]] = []
 
     def count(self, what: str, n: int = 1) -> None:
         """Count frames: captured, dropped_entrance, processed, live, held, bare, failed, engine_lost, source_lost."""
@@ -176,7 +176,7 @@ class Ledger:
                 # Once it is known, a late frame now and then shifts the sound by no more than this.
                 self._delays[sink] += step if shown < _DELAY_FRAMES else min(max(step, -0.5), 0.5)
             self._late += age_ms > 2 * self.period_ms
-            self._recent.append((now, age_ms))
+            self._recent.append((now, sink, age_ms))
             if len(self._recent) > 240:
                 del self._recent[:120]
 
@@ -186,14 +186,17 @@ class Ledger:
         with self._lock:
             return next(iter(self._delays.values()), 0.0)
 
-    def status(self) -> dict[str, float]:
-        """The last two seconds for a status line: fps and age in ms of swapped frames, drops and covers so far."""
+    def status(self, only: str = "") -> dict[str, float]:
+        """The last two seconds for a status line: fps and age in ms of swapped frames, drops and covers so far.
+
+        fps and age are those of all sinks together, or of `only` one.
+        """
         now = self._clock()
         with self._lock:
-            ages = [age for then, age in self._recent if now - then < 2_000_000_000]
+            ages = [age for then, sink, age in self._recent if now - then < 2_000_000_000 and only in ("", sink)]
             span_s = min(2.0, (now - (self._began_ns or now)) / 1e9) or 1.0
             return {
-                "fps": len(ages) / span_s / max(1, len(self._sinks)),
+                "fps": len(ages) / span_s / (1 if only else max(1, len(self._sinks))),
                 "age_p50": float(np.percentile(ages, 50)) if ages else 0.0,
                 "sound_delay": next(iter(self._delays.values()), 0.0),
                 "age_p95": float(np.percentile(ages, 95)) if ages else 0.0,
@@ -203,6 +206,18 @@ class Ledger:
 
     def _dropped(self) -> int:
         return self._counts["dropped_entrance"] + sum(c["dropped"] for c in self._sinks.values())
+
+    def notes(self) -> dict[str, Any]:
+        """What the report has besides figures: covers and errors by their words, what every model runs on."""
+        with self._lock:
+            return self._notes()
+
+    def _notes(self) -> dict[str, Any]:
+        return {
+            "covers": dict(self._covers),
+            "errors": dict(self._errors),
+            "engines": {model: dict(facts) for model, facts in self._engines.items()},
+        }
 
     def report(self) -> dict[str, Any]:
         """Everything as one JSON-able tree; ages and steps in ms."""
@@ -224,7 +239,6 @@ class Ledger:
                     "entrance": count["dropped_entrance"],
                     **{sink: c["dropped"] for sink, c in self._sinks.items()},
                 },
-                "covers": dict(self._covers),
                 "source_lost": count["source_lost"],
                 "engine_lost": count["engine_lost"],
                 "age_ms": self._age.report(),
@@ -240,7 +254,6 @@ class Ledger:
                 "first_live_after_s": (
                     None if self._first_live_ns is None else round((self._first_live_ns - self._made_ns) / 1e9, 3)
                 ),
-                "engines": {model: dict(facts) for model, facts in self._engines.items()},
+                **self._notes(),
                 "marks": dict(self._marks),
-                "errors": dict(self._errors),
             }

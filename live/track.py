@@ -20,10 +20,10 @@ class Tracks:
     """Remembers the faces of the frames before. Used on the engine thread only."""
 
     coast_ms: float = setting(
-        100, "how long a missed face is swapped where it should be by now", low=0, high=150, step=10
+        100, "how long a missed face is swapped where it should be by now", low=0, high=150, step=10, live=True
     )
     linger_ms: float = setting(
-        500, "how long a face that is not found is held to be still there", low=300, high=5000, step=50
+        500, "how long a face that is not found is held to be still there", low=300, high=5000, step=50, live=True
     )
     steady: float = setting(
         1.0, "how calm the points are held; 0: just as the finder gives them", low=0, high=1, step=0.1

@@ -16,7 +16,9 @@ from live.settings import setting
 class Feather:
     """Blender: a soft edge, nothing else."""
 
-    soften: float = setting(0.02, "width of the soft edge, as part of the patch's width", low=0, high=0.2, step=0.005)
+    soften: float = setting(
+        0.02, "width of the soft edge, as part of the patch's width", low=0, high=0.2, step=0.005, live=True
+    )
 
     def open(self) -> None:
         mix(*(np.zeros((2, 6), np.uint8) for _ in range(3)))  # compiled, or read from disk, before the first frame

@@ -14,6 +14,7 @@ from live.cli import bench, consent, faces, lower, models
 from live.cli import doctor as doctor_command
 from live.cli import export as export_command
 from live.cli import list as list_command
+from live.cli import panel as panel_command
 from live.cli import record as record_command
 from live.cli import release as release_command
 from live.cli import replay as replay_command
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run_command.run)
+app.command("panel")(panel_command.panel)
 app.command("record")(record_command.record)
 app.command("release")(release_command.release)
 app.command("replay")(replay_command.replay)

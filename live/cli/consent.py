@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from engines.errors import BadInput
-from live.cli.faces import counted, day, hold_challenge, read_document
+from live.cli.faces import counted, hold_challenge, read_document
 from live.cli.output import check_target, write_whole
 from live.cli.screen import err, out
 
@@ -55,7 +55,7 @@ def give(
     check_target(out_file, "the consent")
     pictures = [Path(one).expanduser() for one in what if not one.startswith("model:")]
     models = [one.removeprefix("model:").strip().lower() for one in what if one.startswith("model:")]
-    their_key, ends = their_key.strip().lower(), day(until) if until else latest(now())
+    their_key, ends = their_key.strip().lower(), enrol.last_day(until) if until else latest(now())
     scope = [use.strip() for use in uses.split(",") if use.strip()]
     vault, shown = user_packs().vault, ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +47,7 @@ def add(
 
     if me + synthetic + (consent is not None) > 1:
         raise BadInput("--me, --consent and --synthetic exclude each other", hint="say how this person agreed")
-    ends = day(until) if until else None
+    ends = enrol.last_day(until) if until else None
     packs, card, path = user_packs(), model_of(what), Path(what).expanduser()
     name = name or (card.name if card is not None else name_from(path.resolve().stem))
     enrol.demand_new(name, packs, card.name if card is not None else "")
@@ -229,14 +229,6 @@ def read_document(path: Path, what: str) -> bytes:
         return read_plain(path.expanduser(), MOST_BYTES)
     except ModelError as error:
         raise BadInput(f"{path} is no {what}: {error.message}") from None
-
-
-def day(text: str) -> datetime:
-    """The end of a day given as 2027-03-31. Raises BadInput."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
-    except ValueError:
-        raise BadInput(f"--until takes a day such as 2027-03-31, got {text!r}") from None
 
 
 def clock(text: str) -> str:

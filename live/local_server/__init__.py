@@ -22,7 +22,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from engines.errors import BadInput, NotAvailable
 from live.local_server.door import Door, Doorstep
@@ -33,23 +34,34 @@ _MOST_CONNECTIONS = 64
 _SHARED = Path(__file__).parent
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
+_MOST_MESSAGE = 4096  # bytes that a client may send in one message of a WebSocket
+
 Handler = Callable[[Request], Awaitable[Response]]
+Talk = Callable[[WebSocket], Awaitable[None]]
 
 
 class LocalServer:
-    """Serves the files of one folder and some routes for the part `name`.
+    """Serves the files of one folder, some routes and WebSockets for the part `name`.
 
-    `routes`: (path, method, handler); handlers run on the server's thread, in its event loop. `page` is a folder with
-    index.html, which is served as the address itself.
+    `routes`: (path, method, handler), `sockets`: (path, handler); handlers run on the server's thread, in its event
+    loop. `page` is a folder with index.html, which is served as the address itself.
     """
 
-    def __init__(self, name: str, page: Path, routes: Sequence[tuple[str, str, Handler]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        page: Path,
+        routes: Sequence[tuple[str, str, Handler]],
+        sockets: Sequence[tuple[str, Talk]] = (),
+    ) -> None:
         self.url = ""
         self._name = name
         files = [file for folder in (page, _SHARED) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
-        table = [Route("/" if f.name == "index.html" else f"/{f.name}", _file(f)) for f in files]
+        table: list[BaseRoute] = [Route("/" if f.name == "index.html" else f"/{f.name}", _file(f)) for f in files]
         table += [Route(path, handler, methods=[method]) for path, method, handler in routes]
+        table += [WebSocketRoute(path, talk) for path, talk in sockets]
         self._app = Starlette(routes=table)
+        self._sockets = bool(sockets)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
@@ -65,7 +77,8 @@ class LocalServer:
         try:
             config = uvicorn.Config(
                 Door(self._app, token, lan=lan),
-                http=Doorstep, ws="none", loop="asyncio", lifespan="off",
+                http=Doorstep, ws="websockets-sansio" if self._sockets else "none", loop="asyncio", lifespan="off",
+                ws_max_size=_MOST_MESSAGE, ws_ping_interval=5, ws_ping_timeout=10, ws_per_message_deflate=False,
                 log_config=None, log_level="critical", access_log=False,
                 server_header=False, date_header=False, proxy_headers=False,
                 limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=1,

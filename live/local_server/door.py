@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 import socket
 
+import h11
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -42,8 +43,9 @@ class Door:
         self._app, self._token, self._lan = app, token.encode(), lan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return  # only HTTP is served
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,8 +58,15 @@ class Door:
         if response is not None:
             await response(scope, receive, send_guarded)
             return
-        path = "/" + scope["path"].split("/", 2)[2]
-        await self._app({**scope, "path": path, "raw_path": path.encode()}, receive, send_guarded)
+        await self._app(_inside(scope), receive, send_guarded)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A browser opens a WebSocket to any server for any page: the same checks, before it is accepted."""
+        if self._refusal(scope) is not None:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})  # answered with 403
+            return
+        await self._app(_inside(scope), receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -65,7 +74,8 @@ class Door:
         if not may_be_called(host, lan=self._lan):
             return PlainTextResponse("this name is not served here", 421)
         origin = headers.get("origin")
-        if origin is not None and origin != f"{scope['scheme']}://{host}":
+        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+        if origin is not None and origin != f"{scheme}://{host}":
             return PlainTextResponse("other pages may not ask here", 403)
         parts = scope["path"].split("/", 2)
         # compare_digest takes the same time wherever the first wrong letter is.
@@ -74,6 +84,12 @@ class Door:
         if len(parts) == 2:
             return RedirectResponse(f"/{parts[1]}/")
         return None
+
+
+def _inside(scope: Scope) -> Scope:
+    """What the application sees: the path without the secret."""
+    path = "/" + scope["path"].split("/", 2)[2]
+    return {**scope, "path": path, "raw_path": path.encode()}
 
 
 def may_be_called(host: str, *, lan: bool) -> bool:
@@ -98,16 +114,16 @@ def may_be_called(host: str, *, lan: bool) -> bool:
     return lan or address.is_loopback
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, most_bytes: int = _MOST_BODY) -> bytes:
     """The body of a request, if it is small and comes soon. Raises HTTPException 413 or 408."""
-    if int(request.headers.get("content-length") or 0) > _MOST_BODY:  # h11 lets only digits through
+    if int(request.headers.get("content-length") or 0) > most_bytes:  # h11 lets only digits through
         raise HTTPException(413)
     body = bytearray()
     try:
         async with asyncio.timeout(_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > _MOST_BODY:
+                if len(body) > most_bytes:
                     raise HTTPException(413)
     except TimeoutError:
         raise HTTPException(408) from None
@@ -116,6 +132,8 @@ async def read_body(request: Request) -> bytes:
 
 class Doorstep(H11Protocol):
     """A connection that must ask for something soon, and that does not pile up what a slow client leaves unread."""
+
+    _talks = False  # it has become a WebSocket, which has pings of its own
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -127,7 +145,11 @@ class Doorstep(H11Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, patience, int(_SECONDS * 1000))
         self.loop.call_later(_SECONDS, self._dawdled)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._talks = True
+        super().handle_websocket_upgrade(event)
+
     def _dawdled(self) -> None:
         asked: object = self.cycle
-        if asked is None:
+        if asked is None and not self._talks:
             self.transport.abort()

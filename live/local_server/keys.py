@@ -30,7 +30,7 @@ _RENEW_DAYS = 30
 
 def token_for(name: str) -> str:
     """The secret of the part `name`: 128 random bits as 22 letters; a new one each time where none can be kept."""
-    path = _folder() / f"{name}.token"
+    path = folder() / f"{name}.token"
     kept = _read_own(path)
     if kept is not None and _TOKEN.fullmatch(kept.decode("ascii", "replace")):
         return kept.decode("ascii")
@@ -45,7 +45,7 @@ def certificate() -> tuple[Path, str]:
 
     Raises OSError where it cannot be kept.
     """
-    path = _folder() / "lan.pem"
+    path = folder() / "lan.pem"
     kept = _read_own(path)
     cert = _still_good(kept) if kept is not None else None
     if cert is None:
@@ -71,7 +71,8 @@ def addresses() -> list[str]:
     return sorted(found, key=lambda address: address != usual)
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where the secrets of local servers lie."""
     return platformdirs.user_state_path("doppelcam") / "web"
 
 

@@ -9,7 +9,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -41,19 +41,32 @@ class Photos:
 
 def take(path: Path, finder: Finder) -> Photos:
     """The portrait at `path`, or those in that folder; each shows one face. Raises BadInput."""
+    pictures = pictures_in(path) if path.is_dir() else [path]
+    return take_bytes([(picture.name, read_bytes(picture)) for picture in pictures], finder)
+
+
+def take_bytes(pictures: list[tuple[str, bytes]], finder: Finder) -> Photos:
+    """As `take`, of the bytes of picture files with the names that they have in errors. Raises BadInput."""
     views, digests = [], []
-    for picture in pictures_in(path) if path.is_dir() else [path]:
-        data = read_bytes(picture)
-        image = picture_of(data, str(picture))
+    for name, data in pictures:
+        image = picture_of(data, name)
         faces = finder.find(image, [])
         if len(faces) > 1:
             raise BadInput(
-                f"{picture.name} shows {len(faces)} faces: only one person's may be kept",
+                f"{name} shows {len(faces)} faces: only one person's may be kept",
                 hint="cut the one face out, with some room around it, into a picture of its own",
             )
-        views.append(view_of(image, picture.name, None, finder))
+        views.append(view_of(image, name, None, finder))
         digests.append(hashlib.sha256(data).hexdigest())
     return Photos(tuple(views), tuple(digests))
+
+
+def last_day(text: str) -> datetime:
+    """The end of a day given as 2027-03-31, in UTC. Raises BadInput."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
+    except ValueError:
+        raise BadInput(f"a last day (--until) is given as 2027-03-31, got {text!r}") from None
 
 
 def demand_consent(document: bytes, name: str, packs: Packs, what: Photos | ModelCard) -> Consent:

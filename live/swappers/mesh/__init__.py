@@ -57,10 +57,12 @@ class Mesh:
     wears_model: ClassVar[bool] = False
     needs_mesh: ClassVar[bool] = True
 
-    shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05)
-    light: float = setting(1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05)
+    shape: float = setting(1.0, "how far the face takes the persona's shape", low=0, high=1.5, step=0.05, live=True)
+    light: float = setting(
+        1.0, "how much of the wearer's light and colour is taken over", low=0, high=1, step=0.05, live=True
+    )
     complexion: float = setting(
-        0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05
+        0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05, live=True
     )
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")

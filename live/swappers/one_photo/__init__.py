@@ -62,11 +62,16 @@ class OnePhoto:
         "where both do; a model that says nothing leaves it to the outline",
         choices=("both", "model", "hull"),
     )
-    keep: str = setting("nothing", "what of your own face stays", choices=tuple(_KEEP))
-    erode: float = setting(0, "how much narrower the mask is made, in % of the crop", low=-20, high=20, step=0.5)
-    blur: float = setting(4, "width of the mask's soft edge, in % of the crop", low=0, high=20, step=0.5)
+    keep: str = setting("nothing", "what of your own face stays", choices=tuple(_KEEP), live=True)
+    erode: float = setting(
+        0, "how much narrower the mask is made, in % of the crop", low=-20, high=20, step=0.5, live=True
+    )
+    blur: float = setting(4, "width of the mask's soft edge, in % of the crop", low=0, high=20, step=0.5, live=True)
     colour: str = setting(
-        "rct", "rct: the new face takes the wearer's colours (mean and spread in Lab); off", choices=("rct", "off")
+        "rct",
+        "rct: the new face takes the wearer's colours (mean and spread in Lab); off",
+        choices=("rct", "off"),
+        live=True,
     )
     enhancer: str = setting(
         "", "a face enhancer of yours that finishes the new face: its name in `doppelcam models list`"

@@ -40,7 +40,12 @@ class Trained:
     needs_mesh: ClassVar[bool] = True
 
     morph: float = setting(
-        0.75, "how far the face becomes the other one, for models that leave it open", low=0, high=1, step=0.05
+        0.75,
+        "how far the face becomes the other one, for models that leave it open",
+        low=0,
+        high=1,
+        step=0.05,
+        live=True,
     )
     mask: str = setting(
         "both",
@@ -48,15 +53,22 @@ class Trained:
         "(celeb), or the hull of the points, which is also taken where the net has no masks",
         choices=tuple(_MASKS),
     )
-    erode: float = setting(0, "how much narrower the mask is made, in % of the crop", low=-20, high=20, step=0.5)
-    blur: float = setting(4, "width of the mask's soft edge, in % of the crop", low=0, high=20, step=0.5)
-    colour: str = setting(
-        "rct", "rct: the new face takes the wearer's colours (mean and spread in Lab); off", choices=("rct", "off")
+    erode: float = setting(
+        0, "how much narrower the mask is made, in % of the crop", low=-20, high=20, step=0.5, live=True
     )
-    sharpen: float = setting(0, "how much sharper the new face is made", low=0, high=2, step=0.1)
-    scale: float = setting(100, "size of the new face, in %", low=70, high=130, step=1)
-    x: float = setting(0, "how far to the right the new face is moved, in % of the crop", low=-20, high=20, step=0.5)
-    y: float = setting(0, "how far down the new face is moved, in % of the crop", low=-20, high=20, step=0.5)
+    blur: float = setting(4, "width of the mask's soft edge, in % of the crop", low=0, high=20, step=0.5, live=True)
+    colour: str = setting(
+        "rct",
+        "rct: the new face takes the wearer's colours (mean and spread in Lab); off",
+        choices=("rct", "off"),
+        live=True,
+    )
+    sharpen: float = setting(0, "how much sharper the new face is made", low=0, high=2, step=0.1, live=True)
+    scale: float = setting(100, "size of the new face, in %", low=70, high=130, step=1, live=True)
+    x: float = setting(
+        0, "how far to the right the new face is moved, in % of the crop", low=-20, high=20, step=0.5, live=True
+    )
+    y: float = setting(0, "how far down the new face is moved, in % of the crop", low=-20, high=20, step=0.5, live=True)
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION]")
     threads: int = setting(0, "threads of the trained net; 0: measured", low=0, high=64)

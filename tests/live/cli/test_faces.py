@@ -146,7 +146,7 @@ def test_a_challenge_is_told_and_recorded(run, monkeypatch):
 
 BAD = {
     "two ways": (["add", NIA, "--me", "--synthetic"], "exclude each other"),
-    "no day": (["add", NIA, "--synthetic", "--until", "soon"], "--until takes a day"),
+    "no day": (["add", NIA, "--synthetic", "--until", "soon"], "a last day (--until)"),
     "too long": (["add", NIA, "--synthetic", "--until", "2099-01-01"], "it can end between"),
     "no picture": (["add", "gone.jpg"], "no picture gone.jpg"),
     "no consent": (["add", NIA, "--consent", "gone"], "there is no consent gone"),

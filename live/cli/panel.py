@@ -1,0 +1,90 @@
+"""`doppelcam panel`: a local page to see yourself, choose a face, and go live."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engines.errors import BadInput
+from live.cli.screen import say
+
+PORT = 8770
+
+
+def panel(
+    source: Annotated[
+        str | None, typer.Option(help="As for run: camera, camera:NAME, sample ... Given, it starts at once.")
+    ] = None,
+    face: Annotated[str | None, typer.Option(help="As for run; a sample if not given.")] = None,
+    model: Annotated[str | None, typer.Option(help="Draw pictures' faces by this one-photo model of yours.")] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(help="As for run; may be given again. None: only the panel shows the picture.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="What runs the nets: auto or e.g. openvino.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. guard.hold_ms=200.")] = None,
+    port: Annotated[int, typer.Option(help="Port of the page, 0: a free one.", min=0, max=65535)] = PORT,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser, only print the address.")] = False,
+) -> None:
+    """Open a local page: preview, faces, settings, health. It fits into OBS as a custom browser dock too.
+
+    For example: [bold]doppelcam panel --source sample[/]
+    """
+    from live.panel.server import Panel
+    from live.run import read_run
+    from live.settings import merge
+
+    flags: dict[str, Any] = {"source": source, "face": face, "model": model, "sink": sink or None, "engine": engine}
+    run = read_run(profile, set_ or [], flags)
+    run.face = run.face or "sample:joel"
+    run.tree = merge({"sources": {"sample": {"repeat": True}}}, run.tree)
+    held = Panel(run)
+    held.show.choose(run)  # what is wrong with the flags is told here, not on the page
+    try:
+        url = held.open(port)
+    except BadInput as error:
+        raise BadInput(error.message, hint=f"another one: --port {port + 1}; a free one: --port 0") from None
+    show = held.show
+    asked: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        if asked:  # a second Ctrl-C: do not wait for anything
+            os._exit(130)
+        asked.append(number)
+        show.end()
+
+    handlers = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        if source is not None:
+            show.start()
+        if not no_open:
+            open_page(url)
+        say("Ctrl-C ends it")
+        show.work()
+    finally:
+        held.close()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def open_page(url: str) -> None:
+    """Open the user's browser on it, where there is a screen.
+
+    By way of a file that only the user can read: every other user of this machine may read a command line.
+    """
+    from engines.own_file import write_own
+    from live.local_server.keys import folder
+
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return
+    page = folder() / "panel.html"
+    with suppress(OSError, webbrowser.Error):
+        write_own(page, f'<!doctype html><meta http-equiv="refresh" content="0; url={url}">'.encode())
+        webbrowser.open(page.as_uri())

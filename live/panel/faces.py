@@ -1,0 +1,157 @@
+"""The gallery: whose face can be worn, what allows it and until when; adding one by a photo that was dropped."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+
+from engines.errors import BadInput, DoppelcamError
+from engines.store import name_from, user_store
+from live.app import opened_finder
+from live.frame import Image
+from live.panel.show import Show
+from live.personas import SAMPLE_PORTRAITS, enrol, sample_names
+from live.personas.packs import now, user_packs
+from live.personas.signed import fingerprint
+from live.pictures import decoded, read_bytes
+from live.run import Run
+
+MOST_PHOTO = 16 << 20  # bytes of a photo that is dropped
+_THUMB_PX = 192
+
+
+@dataclass
+class Gallery:
+    """Faces by what `--face` takes. Every method may be called on any thread and may take long."""
+
+    given: Run
+    _photo: tuple[str, enrol.Photos] | None = field(default=None, init=False)  # dropped, and not kept yet
+    _thumbs: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def faces(self) -> list[dict[str, Any]]:
+        """Yours first, then the samples; each as JSON: what it is, what allows it, until when, why not."""
+        found = [self._kept(name) for name in user_packs().names()]
+        store = user_store()
+        for name in store.names():
+            facts = store.card(name).facts
+            if facts.get("kind") == "trained" and not any(face["id"] == name for face in found):
+                found.append(_face(name, name, "a trained model", "unverified", picture=False))
+        own, known = self.given.face, {"", "sample", *(face["id"] for face in found)}
+        if own not in known and not own.startswith("sample:"):
+            title = own.rpartition("/")[2]
+            found.append(_face(own, title, "as on the command line", "unverified", picture=False))
+        return found + [_face(f"sample:{name}", name, "a synthetic person", "synthetic") for name in sample_names()]
+
+    def demand(self, face: object) -> str:
+        """What `--face` takes for this face. Raises BadInput where it is none of those above."""
+        offered = [one["id"] for one in self.faces()]
+        if face not in offered:
+            raise BadInput("there is no such face here", hint=f"choose one of: {', '.join(offered)}")
+        return str(face)
+
+    def thumb(self, face: str) -> bytes | None:
+        """A small square JPEG of this face; None where there is none."""
+        kind, _, name = face.partition(":")
+        if kind == "sample" and name in sample_names():
+            path = SAMPLE_PORTRAITS / f"{name}.jpg"
+            return self._thumb(face, 0, lambda: read_bytes(path))
+        packs = user_packs()
+        if face not in packs.names():
+            return None
+        stamp = packs.path(face).stat().st_mtime_ns
+        return self._thumb(face, stamp, lambda: next(iter(packs.open(face).photos), b""))
+
+    def drop(self, data: bytes, name: str) -> dict[str, Any]:
+        """Look at a photo (the bytes of a JPEG, PNG, WebP or BMP file); it waits in memory until it is kept.
+
+        Raises BadInput: no picture, too large, no face, several.
+        """
+        with opened_finder() as finder:
+            photos = enrol.take_bytes([(name, data)], finder)
+        with self._lock:
+            self._photo = secrets.token_urlsafe(8), photos
+            return {"photo": self._photo[0], "name": name_from(name.rpartition(".")[0] or name)}
+
+    def keep(self, wish: dict[str, Any], show: Show) -> dict[str, Any]:
+        """Keep the photo that was dropped: {photo, name, how, until, consent}. `how` is self, consented (with the
+        text of the consent file), synthetic or unverified. Raises BadInput.
+        """
+        texts = {key: wish.get(key, "") for key in ("photo", "name", "how", "until", "consent")}
+        if not all(isinstance(text, str) for text in texts.values()):
+            raise BadInput("photo, name, how, until and consent are texts")
+        with self._lock:
+            if self._photo is None or self._photo[0] != texts["photo"]:
+                raise BadInput("the photo is not here any more", hint="drop it again")
+            photos = self._photo[1]
+        packs, name, how = user_packs(), texts["name"].strip(), texts["how"]
+        enrol.demand_new(name, packs)
+        ends = enrol.last_day(texts["until"]) if texts["until"] else None
+        if how == "self":
+            record = show.challenge(photos)
+            pack = enrol.store(packs, name, photos, "self", record, ends)
+        elif how == "consented":
+            given = enrol.demand_consent(texts["consent"].encode(), "the consent", packs, photos)
+            words = f"signed by {given.person}, key {fingerprint(given.key)}"
+            words += f"; {given.challenge}" if given.challenge else "; they did not show to be the one in the picture"
+            pack = enrol.store(packs, name, photos, "consented", words, ends, given)
+        elif how == "synthetic":
+            pack = enrol.store(packs, name, photos, "synthetic", "declared to be nobody's face", ends)
+        elif how == "unverified":
+            pack = enrol.store(packs, name, photos, "unverified", "added without anybody's consent", ends)
+        else:
+            raise BadInput("how did this person agree?", hint="self, consented, synthetic or unverified")
+        with self._lock:
+            self._photo = None
+        return self._kept(pack.name)
+
+    def remove(self, name: object) -> None:
+        """Delete one of the kept faces. Raises BadInput."""
+        user_packs().remove(str(name))
+
+    def _kept(self, name: str) -> dict[str, Any]:
+        packs = user_packs()
+        try:
+            pack = packs.open(name)
+            gone = pack.consent is not None and packs.withdrawn(pack.consent)
+        except DoppelcamError as error:
+            return _face(name, name, "", "unverified", picture=False, why_not=error.message, removable=True)
+        why = "the consent was withdrawn" if gone else pack.why_not(now())
+        what = f"the model {pack.model}" if pack.model else "your photo" if len(pack.photos) == 1 else "your photos"
+        return _face(
+            name, name, what, pack.disclosure, picture=bool(pack.photos), why_not=why, removable=True,
+            how=pack.how, until=f"{pack.expires:%Y-%m-%d}", days=max(0, (pack.expires - now()).days),
+        )  # fmt: skip
+
+    def _thumb(self, face: str, stamp: object, read: Any) -> bytes | None:
+        held = self._thumbs.get(face)
+        if held is None or held[0] != stamp:
+            image = decoded(read())  # shipped, or written by doppelcam and signed
+            if image is None:
+                return None
+            held = self._thumbs[face] = stamp, _square(image)
+        return held[1]
+
+
+def _face(
+    id: str, name: str, what: str, disclosure: str, *, picture: bool = True, why_not: str = "", **more: Any
+) -> dict[str, Any]:
+    return {"id": id, "name": name, "what": what, "disclosure": disclosure, "picture": picture, "why_not": why_not,
+            "removable": False, "how": "", "until": "", "days": None, **more}  # fmt: skip
+
+
+def _square(image: Image) -> bytes:
+    """The upper middle of a portrait, where its face is, as a small JPEG."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, min((height - side) // 4, height - side)
+    small = cv2.resize(
+        image[top : top + side, left : left + side], (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA
+    )
+    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    assert done, "a picture can be made a JPEG"
+    return data.tobytes()

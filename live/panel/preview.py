@@ -1,0 +1,99 @@
+"""What the page shows: a sink like any other, and a look at the camera's own picture, for comparing.
+
+Both make a JPEG only while somebody watches, at most 15 a second, small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import cv2
+
+from live.frame import Captured, Format, Image, SafeFrame
+from live.panel.watchers import AFTER, BEFORE, Watchers
+from live.parts import Source
+from live.trace import clock
+
+PER_SECOND = 15
+_LONG_SIDE_PX = 960
+_QUALITY = 80
+
+
+@dataclass
+class Preview:
+    """Sink: the panel's picture. It stays from one loop to the next, and shows the cover in between."""
+
+    outgoing: ClassVar[bool] = False
+    stays: ClassVar[bool] = True
+
+    watchers: Watchers
+    _pace: _Pace = field(init=False, repr=False)
+    _last: Any = field(default=None, init=False, repr=False)
+    _jpeg: bytes = field(default=b"", init=False, repr=False)
+
+    def open(self, format: Format) -> None:  # noqa: ARG002
+        self._pace, self._last = _Pace(), None
+
+    def write(self, frame: SafeFrame) -> None:
+        if not self.watchers.wants(AFTER):
+            self._last = None
+            return
+        if not self._pace.due() and frame.state != "cover":
+            return
+        if frame.image is not self._last:  # a cover comes again and again
+            self._last, self._jpeg = frame.image, small_jpeg(frame.image)
+        self.watchers.show(AFTER, self._jpeg)
+
+    def close(self) -> None:
+        self._last = None
+
+
+@dataclass
+class Mirror:
+    """Source: another one's pictures; where somebody asked to compare, a small copy goes to the panel's own page.
+
+    The copy is made here, before the loop has the picture, and goes to nobody else: no sink can get it, and the guard
+    stays the only way to the sinks. It leaves this process through the panel's server alone, which serves loopback.
+    """
+
+    source: Source
+    watchers: Watchers
+    _pace: _Pace = field(init=False, repr=False)
+
+    def open(self) -> Format:
+        self._pace = _Pace()
+        return self.source.open()
+
+    def read(self) -> Captured:
+        captured = self.source.read()
+        if self.watchers.wants(BEFORE) and self._pace.due():
+            self.watchers.show(BEFORE, small_jpeg(captured.image))
+        return captured
+
+    def close(self) -> None:
+        self.source.close()
+
+
+class _Pace:
+    """Says which pictures to take so that no more than PER_SECOND come, evenly."""
+
+    def __init__(self) -> None:
+        self._next_ns = 0
+
+    def due(self) -> bool:
+        now = clock()
+        if now < self._next_ns - 5_000_000:  # cameras are not exact
+            return False
+        self._next_ns = max(self._next_ns, now - 10**9 // PER_SECOND) + 10**9 // PER_SECOND
+        return True
+
+
+def small_jpeg(image: Image) -> bytes:
+    """A picture (BGR u8 [h, w, 3], left alone) as JPEG, at most 960 px on its long side."""
+    scale = _LONG_SIDE_PX / max(image.shape[:2])
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert done, "a picture can be made a JPEG"
+    return data.tobytes()

@@ -1,0 +1,278 @@
+"""The show: one loop at a time, begun, changed and ended from any thread. Cameras stay open, covered, in between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from engines.errors import BadInput, DoppelcamError, LoopFailed
+from live.address import shown
+from live.app import kind_of, loop_of, opened_finder, parts_of, recorded, source_of
+from live.cast import Cast
+from live.loop import Loop
+from live.outlets import Outlets
+from live.panel import controls
+from live.panel.preview import Mirror, Preview
+from live.panel.watchers import Watchers
+from live.parts import Parts, Source
+from live.personas import enrol
+from live.run import Run
+from live.settings import settings_of
+
+T = TypeVar("T")
+
+_PAGES = ("browser", "mjpeg", "webrtc")  # parts with a page, whose address holds a secret
+
+
+class Show:
+    """`run` is what is wanted; `work` carries it out, on the main thread. Everything else may be called on any thread.
+
+    Raises, where called, what is wrong with a wish; what goes wrong later is in `state()` as its trouble.
+    """
+
+    def __init__(self, run: Run, watchers: Watchers) -> None:
+        self.run = run
+        self.watchers = watchers
+        self.swappers: tuple[str, ...] = ("mesh",)  # the kinds in use
+        self._preview = Preview(watchers)
+        self._outlets = Outlets()
+        self._changed = threading.Condition()
+        self._wanted: Run | None = None
+        self._playing: Run | None = None  # the wish that is being carried out
+        self._over = False
+        self._covered = False
+        self._loop: Loop | None = None
+        self._phase = "off"
+        self._trouble: dict[str, str] | None = None
+        self._task = ""  # of a challenge: what the person before the camera shall do
+
+    # ---- wishes
+
+    def start(self, run: Run | None = None) -> None:
+        """Begin, or begin anew with other settings."""
+        if run is not None:
+            parts_of(run, self._also)  # what is wrong is told to whoever asks
+        with self._changed:
+            self.run = replace(run or self.run)  # an object of its own: a wish is known by it
+            self._wanted, self._trouble = self.run, None
+            self._end_loop()
+
+    def choose(self, run: Run) -> None:
+        """Other settings: for the next start, or at once by beginning anew. Raises what is wrong with them."""
+        parts_of(run, self._also)
+        with self._changed:
+            playing = self._wanted is not None
+            if not playing:
+                self.run = run
+        if playing:
+            self.start(run)
+        self.watchers.wake()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._wanted = None
+            self._end_loop()
+
+    def end(self) -> None:
+        """Stop for good: `work` returns soon."""
+        with self._changed:
+            self._over, self._wanted = True, None
+            self._end_loop()
+
+    def cover(self, on: bool) -> None:
+        """Show the cover everywhere, now and until told otherwise, through stops and starts."""
+        with self._changed:
+            self._covered, loop = on, self._loop
+        if loop is not None:
+            loop.cover(on)
+        self.watchers.wake()
+
+    def wear(self, face: str) -> None:
+        """Put on another face, without a break where its swapper allows. Raises what keeps it from being worn."""
+        run = replace(self.run, face=face, more_faces=[])
+        parts = parts_of(run, self._also)
+        with self._changed:
+            loop = self._loop
+            if self._wanted is None or loop is None or not loop.began or self.run.more_faces:
+                self.run = run
+                again = self._wanted is not None
+            else:
+                again = not _change(loop, parts)
+                if not again:  # the wish goes on under its new name
+                    self.run = self._wanted = self._playing = run
+        if again:
+            self.start(run)
+        self._set_swappers(parts)
+
+    def adjust(self, values: dict[str, Any]) -> None:
+        """Set some settings: at once where they are looked at for each picture, else by beginning anew."""
+        run = controls.adjusted(self.run, self.swappers, values)
+        with self._changed:
+            loop, playing = self._loop, self._wanted is not None
+            if loop is None or not playing or not controls.apply(loop, values):
+                again = playing
+            else:
+                again = False
+                self._playing = self._wanted = run
+            self.run = run
+        if again:
+            self.start(run)
+        self.watchers.wake()
+
+    def challenge(self, photos: enrol.Photos) -> str:
+        """Hold "is it you?" before the camera; what goes into the record. `state` has what to tell. Raises BadInput."""
+
+        def hold(source: Source) -> str:
+            enrol.demand_camera(source)
+            with opened_finder() as finder:
+                return enrol.challenge(source, finder, photos, self._tell).record
+
+        try:
+            return self._with_camera(hold)
+        finally:
+            self._tell("")
+
+    def _tell(self, words: str) -> None:
+        self._task = words
+        self.watchers.wake()
+
+    def _with_camera(self, work: Callable[[Source], T]) -> T:
+        """Do something with the camera while the loop is off; it goes on afterwards."""
+        with self._changed:
+            before = self._wanted
+            self._wanted = None
+            self._end_loop()
+            self._changed.wait_for(lambda: self._loop is None and self._phase != "starting")
+        try:
+            return work(source_of(self.run))
+        finally:
+            if before is not None:
+                self.start()
+
+    # ---- what pages show
+
+    def state(self) -> dict[str, Any]:
+        """What is so at the moment, as JSON."""
+        with self._changed:
+            loop, run = self._loop, self.run
+            found: dict[str, Any] = {
+                "phase": self._phase,
+                "covered": self._covered,
+                "task": self._task,
+                "trouble": self._trouble,
+                "source": shown(run.source),
+                "sinks": [shown(sink) for sink in run.sinks],
+                "face": run.face,
+                "swappers": self.swappers,
+                "worn": None,
+                "figures": None,
+                "addresses": {},
+            }
+        if loop is not None:
+            worn = loop.guard.worn
+            if worn is not None:
+                found["worn"] = {"name": worn.name, "disclosure": worn.disclosure}
+            found["addresses"] = _addresses(loop)
+            found["figures"] = {**loop.ledger.status(next(iter(loop.parts.sinks))), **_in_words(loop)}
+        return found
+
+    # ---- the main thread
+
+    def work(self) -> None:
+        """Carry out wishes until `end`."""
+        try:
+            while (run := self._next()) is not None:
+                self._play(run)
+        finally:
+            self._outlets.close()
+
+    def _next(self) -> Run | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._wanted is not None)
+            if not self._over:
+                self._phase = "starting"
+            self._playing = self._wanted
+        self.watchers.wake()
+        return None if self._over else self._playing
+
+    def _play(self, run: Run) -> None:
+        trouble: DoppelcamError | None = None
+        try:
+            parts = parts_of(run, self._also)
+            parts.source = Mirror(parts.source, self.watchers)
+            loop = loop_of(run, parts, outlets=self._outlets)
+            with self._changed:
+                if self._wanted is not run:
+                    return
+                self._loop = loop
+                self._set_swappers(parts)
+                if self._covered:
+                    loop.cover(True)
+            with recorded(loop) as begun:
+                loop.run(status=lambda: self._live(begun))
+        except DoppelcamError as error:
+            trouble = error
+        except Exception as error:
+            trouble = LoopFailed(f"{type(error).__name__}: {error}", hint="please report this")
+        finally:
+            with self._changed:
+                self._loop = None
+                if self._wanted is self._playing:  # it ended by itself
+                    self._wanted = None
+                self._phase = "off"
+                if trouble is not None:
+                    self._trouble = {"message": trouble.message, "hint": trouble.hint or ""}
+                self._changed.notify_all()
+            self.watchers.wake()
+
+    def _live(self, begun: Callable[[], None]) -> None:
+        begun()
+        if self._phase != "live":
+            self._phase = "live"
+            self.watchers.wake()
+
+    @property
+    def _also(self) -> dict[str, Any]:
+        return {"preview": self._preview}
+
+    def _end_loop(self) -> None:
+        if self._loop is not None:
+            self._phase = "stopping"
+            self._loop.stop()
+        self._changed.notify_all()
+        self.watchers.wake()
+
+    def _set_swappers(self, parts: Parts) -> None:
+        self.swappers = tuple(dict.fromkeys(kind_of(one) for one in _worn_by(parts)))
+
+
+def _worn_by(parts: Parts) -> list[Any]:
+    return list(parts.swapper.swappers) if isinstance(parts.swapper, Cast) else [parts.swapper]
+
+
+def _change(loop: Loop, wanted: Parts) -> bool:
+    """Put the face of these parts on in this loop; False where that takes a new one."""
+    old, new = _worn_by(loop.parts), _worn_by(wanted)
+    alike = len(old) == len(new) and all(
+        type(a) is type(b) and all(getattr(a, f.name) == getattr(b, f.name) for f in settings_of(type(a)))
+        for a, b in zip(old, new, strict=True)
+    )
+    try:
+        loop.wear(wanted.persona, None if alike else wanted.swapper)
+    except BadInput:
+        return False
+    return True
+
+
+def _addresses(loop: Loop) -> dict[str, str]:
+    """Where the pages of these parts are, by name."""
+    source: Any = loop.parts.source
+    parts: dict[str, Any] = {"browser": source.source if isinstance(source, Mirror) else source, **loop.parts.sinks}
+    return {name: part.url for name, part in parts.items() if kind_of(part) in _PAGES and part.url}
+
+
+def _in_words(loop: Loop) -> dict[str, Any]:
+    notes = loop.ledger.notes()
+    return {**notes, "period_ms": loop.ledger.period_ms}

@@ -1,0 +1,95 @@
+"""The command `doppelcam panel` as users start it: the address, the first picture's way, a busy port, Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+import httpx
+import pytest
+
+from live.cli.panel import open_page
+from tests.live.panel.conftest import until
+
+COMMAND = [sys.executable, "-c", "from live.cli import main; main()", "panel", "--no-open"]
+
+
+@pytest.fixture
+def start():
+    """Starts the command; its address, and what it has written. All are ended, as by Ctrl-C."""
+    running = []
+
+    def begin(*more):
+        process = subprocess.Popen([*COMMAND, *more], stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        lines = []
+        threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True).start()
+        url = until(lambda: re.search(r"http://127\.0\.0\.1:\d+/\S+/", "".join(lines)) or process.poll() is not None)
+        return process, getattr(url, "group", lambda: "")(), lines
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def state(url):
+    return httpx.get(url + "state").json()
+
+
+def test_it_waits_for_go_live_where_no_source_is_given(start):
+    process, url, _ = start("--port", "0")
+    assert state(url)["phase"] == "off" and state(url)["face"] == "sample:joel"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+
+
+def test_a_source_starts_at_once_and_ctrl_c_ends_it(start):
+    process, url, _ = start("--port", "0", "--source", "sample", "--engine", "onnx_runtime:cpu:fp32")
+    until(lambda: state(url)["phase"] == "live")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_a_busy_port_is_one_clear_line_with_another_one(start):
+    _, url, _ = start("--port", "0")
+    port = url.split(":")[2].split("/")[0]
+    process, _, lines = start("--port", port)
+    assert process.wait(30) == 2
+    until(lambda: f"--port {int(port) + 1}" in "".join(lines))
+    assert f"cannot listen on port {port}" in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--face", "sample:nobody"], ["--sink", "x"], ["--set", "guard.x=1"], ["--port", "99999"]]
+)
+def test_what_cannot_be_is_said_before_anything_is_served(start, flags):
+    process, url, lines = start(*flags)
+    assert process.wait(30) == 2 and url == ""
+    assert any("error" in line for line in lines)
+
+
+def test_the_secret_is_on_no_command_line(monkeypatch):
+    opened = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    open_page("http://127.0.0.1:1/secret/")
+    (uri,) = opened
+    assert uri.startswith("file:///") and "secret" not in uri
+    path = uri.removeprefix("file://")
+
+    assert Path(path).stat().st_mode & 0o077 == 0
+    assert "http://127.0.0.1:1/secret/" in Path(path).read_text()
+
+
+def test_without_a_screen_no_browser_is_opened(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail("a browser in the terminal"))
+    open_page("http://127.0.0.1:1/secret/")
