@@ -17,7 +17,7 @@ from live.trace import clock
 
 PER_SECOND = 15
 _LONG_SIDE_PX = 960
-_QUALITY = 80
+_QUALITY = 90
 
 
 @dataclass
@@ -90,10 +90,15 @@ class _Pace:
 
 
 def small_jpeg(image: Image) -> bytes:
-    """A picture (BGR u8 [h, w, 3], left alone) as JPEG, at most 960 px on its long side."""
-    scale = _LONG_SIDE_PX / max(image.shape[:2])
-    if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    """A picture (BGR u8 [h, w, 3], left alone) as JPEG, made smaller by a whole number to 960 px at most.
+
+    By a whole number: 1280 x 720 to half takes 0.3 ms and 0.5 ms for the JPEG, to three quarters 6 ms.
+    """
+    factor = -(-max(image.shape[:2]) // _LONG_SIDE_PX)
+    if factor > 1:
+        height, width = image.shape[:2]
+        size = (max(1, width // factor), max(1, height // factor))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     assert done, "a picture can be made a JPEG"
     return data.tobytes()

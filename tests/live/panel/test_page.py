@@ -98,7 +98,7 @@ def test_a_first_run_goes_from_nothing_to_live_and_says_what_comes_next(page, si
         until(lambda: text(first, "phase") == "off")
         assert "First steps" in text(first, "guide")
         first.click("#go")
-        assert shown(first).shape == (540, 960, 3)
+        assert shown(first).shape == (360, 640, 3)
         until(lambda: text(first, "phase") == "live")
         until(lambda: words in text(first, "guide"))
         first.click("#guide button")
@@ -144,7 +144,7 @@ def test_a_photo_without_a_face_is_told(page, panel, tmp_path):
 def middle_colour(page):
     """The middle colour of the face's place, over two seconds."""
     images = [shown(page) for _ in range(10) if page.wait_for_timeout(200) is None]
-    return np.mean([image[230:360, 430:530].mean((0, 1)) for image in images], 0)
+    return np.mean([image[153:240, 287:353].mean((0, 1)) for image in images], 0)
 
 
 def test_a_slider_moves_the_picture_while_it_runs(page, panel):
@@ -184,7 +184,7 @@ def test_two_watch_and_comparing_shows_the_camera_to_who_asked(page, panel):
         shown(each)
     assert not panel.watchers.wants("before")
     own.click("#compare")
-    before = until(lambda: None if (image := grab(own, "before")).shape[1] != 960 else (image,))[0]
+    before = until(lambda: None if (image := grab(own, "before")).shape[1] != 640 else (image,))[0]
     assert not is_cover(before)
     assert not other.locator("#before-side").is_visible()
     own.click("#compare")

@@ -87,7 +87,7 @@ def test_pictures_are_small_and_the_frame_is_left_alone(preview, watcher, safe_f
     preview.write(frame)
     kind, jpeg = watcher.take()
     assert kind == AFTER
-    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (540, 960, 3)
+    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (360, 640, 3)
     assert np.array_equal(frame.image, before)
 
 
