@@ -30,7 +30,10 @@ class World:
     def install(self, monkeypatch):
         world = self
         fake = SimpleNamespace(
-            Condition=lambda: _Condition(world), Event=lambda: _Event(world), Thread=lambda **k: _Thread(world, **k)
+            Condition=lambda: _Condition(world),
+            Event=lambda: _Event(world),
+            Thread=lambda **k: _Thread(world, **k),
+            RLock=threading.RLock,  # an outlet's own: nobody else comes for it here
         )
         for module in (live.mailbox, live.stage, live.loop, live.outlets):
             monkeypatch.setattr(module, "threading", fake)
