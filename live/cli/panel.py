@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from engines.errors import BadInput
+from live.cli.cover_key import CoverKey
 from live.cli.screen import say
 
 PORT = 8770
@@ -54,8 +55,11 @@ def panel(
     show = held.show
     asked: list[int] = []
 
+    key = CoverKey(show.cover_key)
+
     def end(number: int, _: object) -> None:
         if asked:  # a second Ctrl-C: do not wait for anything
+            key.restore()
             os._exit(130)
         asked.append(number)
         show.end()
@@ -66,8 +70,9 @@ def panel(
             show.start()
         if not no_open:
             open_page(url)
-        say("Ctrl-C ends it")
-        show.work()
+        say("space covers everything, Ctrl-C ends it" if key.listens else "Ctrl-C ends it")
+        with key:
+            show.work()
     finally:
         held.close()
         for number, handler in handlers.items():

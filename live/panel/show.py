@@ -16,7 +16,7 @@ from live.outlets import Outlets
 from live.panel import controls
 from live.panel.preview import Mirror, Preview
 from live.panel.watchers import Watchers
-from live.parts import Parts, Source
+from live.parts import Keyed, Parts, Source
 from live.personas import enrol
 from live.run import Run
 from live.settings import settings_of
@@ -88,6 +88,17 @@ class Show:
         if loop is not None:
             loop.cover(on)
         self.watchers.wake()
+
+    def cover_key(self) -> None:
+        """The key for it was pressed, on the terminal or in a window: cover, or show again."""
+        with self._changed:
+            loop = self._loop
+        if loop is None:
+            self.cover(not self._covered)
+        else:
+            loop.cover_key()
+            self._covered = loop.covered
+            self.watchers.wake()
 
     def wear(self, face: str) -> None:
         """Put on another face, without a break where its swapper allows. Raises what keeps it from being worn."""
@@ -203,6 +214,9 @@ class Show:
             parts = parts_of(run, self._also)
             parts.source = Mirror(parts.source, self.watchers)
             loop = loop_of(run, parts, outlets=self._outlets)
+            for sink in parts.sinks.values():
+                if isinstance(sink, Keyed):
+                    sink.bind(self.cover_key)
             with self._changed:
                 if self._wanted is not run:
                     return

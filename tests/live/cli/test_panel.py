@@ -52,6 +52,8 @@ def test_it_waits_for_go_live_where_no_source_is_given(start):
 def test_a_source_starts_at_once_and_ctrl_c_ends_it(start):
     process, url, _ = start("--port", "0", "--source", "sample", "--engine", "onnx_runtime:cpu:fp32")
     until(lambda: state(url)["phase"] == "live")
+    process.send_signal(signal.SIGUSR1)  # the panic key
+    until(lambda: state(url)["covered"])
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
