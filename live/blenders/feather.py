@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from live.frame import Face, Image, Mask, Patch
 from live.settings import setting
@@ -21,7 +21,7 @@ class Feather:
     )
 
     def open(self) -> None:
-        mix(*(np.zeros((2, 6), np.uint8) for _ in range(3)))  # compiled, or read from disk, before the first frame
+        pass
 
     def close(self) -> None:
         pass
@@ -42,7 +42,11 @@ class Feather:
         mix(flat, np.ascontiguousarray(patch.pixels).reshape(height, -1), cv2.merge([alpha] * 3).reshape(height, -1))
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+# For any rows, so that nothing is compiled later when a face is as wide as the picture, or is not.
+_ROWS, _WHOLE = types.Array(types.uint8, 2, "A"), types.Array(types.uint8, 2, "C", readonly=True)
+
+
+@njit(types.void(_ROWS, _WHOLE, _WHOLE), nogil=True, cache=True, boundscheck=False)
 def mix(below, above, alpha):  # type: ignore[no-untyped-def]
     """`below` += (`above` - `below`) * alpha / 255, in place; all u8 [h, w * channels].
 

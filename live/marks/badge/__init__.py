@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, types
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
@@ -57,7 +57,6 @@ class Badge:
         x = left + (side - letters.shape[1]) // 2
         box[:, x : x + letters.shape[1]] = letters
         self._banner = Plate.of(box, 0, max(bottom - margin - box.shape[0], top))
-        self._banner.lay(np.zeros((format.height, format.width, 3), np.uint8))  # compiled before the first frame
 
     def wear(self, persona: Persona) -> None:
         left, top, side, _ = self._region()
@@ -126,7 +125,10 @@ class Plate:
         lay(image[self.y : self.y + height, self.x : self.x + width], self.keep, self.light)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+_PICTURE, _PLANE = types.Array(types.uint8, 3, "A"), types.Array(types.uint16, 2, "C", readonly=True)
+
+
+@njit(types.void(_PICTURE, _PLANE, _PLANE), nogil=True, cache=True, boundscheck=False)
 def lay(below, keep, light):  # type: ignore[no-untyped-def]
     """`below` = (`below` * `keep` + `light`) / 256, in place: u8 [h, w, 3], u16 [h, w] twice or larger."""
     for y in range(below.shape[0]):
