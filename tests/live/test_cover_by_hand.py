@@ -180,7 +180,7 @@ def test_no_held_frame_comes_back_after_it(monkeypatch):
     def gone(number, faces):
         if number == 10:
             loop.cover(True)
-        if number == 14:
+        if number == 17:  # those in which the missed face was still swapped have been judged by then
             loop.cover(False)
         return [] if number > 10 else None
 

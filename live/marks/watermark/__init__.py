@@ -88,7 +88,7 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
     """Fill `lighter` and `darker`, u8 [h, w], with the pattern times the strength that the picture allows.
 
     image u8 [h, w, 3]; pattern i16 [h, w] in 1/256 grey levels; dither i32 [16, w or more]. A block's strength,
-    0.14 to 1.7, grows with its fine texture, which hides the pattern, a little with its soft edges, which hide it worse
+    0.19 to 1.7, grows with its fine texture, which hides the pattern, a little with its soft edges, which hide it worse
     but come through a strong compression, and with its light (Weber).
     """
     height, width = pattern.shape
@@ -109,7 +109,7 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
                     busy += abs(4 * v - around)
             count = max(count, 1)
             mean = light / count
-            gain = 0.25 + busy / count / 12 + np.sqrt(max(squares / count - mean * mean, 0.0)) / 400
+            gain = 0.35 + busy / count / 12 + np.sqrt(max(squares / count - mean * mean, 0.0)) / 200
             gain = min(gain * min(0.55 + mean / 160, 1.1), 1.7)
             factors[x0:x1] = np.int32(256 * gain)
         for y in range(y0, y1):

@@ -15,7 +15,7 @@ from live.sources.video_file import VideoFile
 CODECS = ("libx264", "libvpx")
 _OPTIONS = {
     "libx264": {"preset": "veryfast", "tune": "zerolatency"},
-    "libvpx": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "-8", "lag-in-frames": "0"},  # above 0 it is the worse the busier
 }
 
 
