@@ -276,3 +276,8 @@ class Cast:
 def _size(face: Face) -> float:
     """The diagonal of the five points: it shrinks less than the eyes' distance when a head turns."""
     return float(np.linalg.norm(face.points.max(0) - face.points.min(0)))
+
+
+def each_of(swapper: Swapper) -> list[Swapper]:
+    """The swappers that draw: those of a cast, or this one."""
+    return swapper.swappers if isinstance(swapper, Cast) else [swapper]

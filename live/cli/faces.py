@@ -58,9 +58,7 @@ def add(
         held = enrol.take(path, finder) if card is None else card
         if consent is not None:
             given = enrol.demand_consent(document, consent.name, packs, held)
-            how = f"signed by {given.person}, key {fingerprint(given.key)}"
-            how += f"; {given.challenge}" if given.challenge else "; they did not show to be the one in the picture"
-            pack = enrol.store(packs, name, held, "consented", how, ends, given)
+            pack = enrol.store(packs, name, held, "consented", enrol.how_signed(given), ends, given)
             err.print(
                 f"signed by [bold]{escape(given.person)}[/] with the key [bold]{fingerprint(given.key)}[/]: "
                 "ask them, by phone or face to face, whether that is theirs",
@@ -69,9 +67,9 @@ def add(
         elif me and isinstance(held, enrol.Photos):
             pack = enrol.store(packs, name, held, "self", hold_challenge(held, camera, finder), ends)
         elif synthetic:
-            pack = enrol.store(packs, name, held, "synthetic", "declared to be nobody's face", ends)
+            pack = enrol.store(packs, name, held, "synthetic", enrol.DECLARED, ends)
         else:
-            pack = enrol.store(packs, name, held, "unverified", "added without anybody's consent", ends)
+            pack = enrol.store(packs, name, held, "unverified", enrol.UNKNOWN, ends)
             err.print("nobody's consent is known: the label on outgoing pictures is larger", soft_wrap=True)
     err.print(f"added {escape(name)}: {pack.disclosure}, until {pack.expires:%Y-%m-%d}", soft_wrap=True)
 
@@ -91,7 +89,7 @@ def list_faces() -> None:
             continue
         what = f"model {pack.model}" if pack.model else counted(len(pack.photos), "portrait")
         why = pack.why_not(now())
-        if pack.consent is not None and packs.withdrawn(pack.consent):
+        if packs.is_withdrawn(pack):
             why = "the consent was withdrawn"
         state = f"[red]{escape(why)}[/]" if why else "[green]ok[/]"
         table.add_row(escape(name), escape(what), pack.disclosure, f"{pack.expires:%Y-%m-%d}", state)
@@ -117,8 +115,7 @@ def show(name: _Name) -> None:
     }
     if pack.consent is not None:
         rows["signed by"] = f"{pack.consent.person}, key {fingerprint(pack.consent.key)}"
-    gone = pack.consent is not None and packs.withdrawn(pack.consent)
-    why = "the consent for this face was withdrawn" if gone else pack.why_not(now())
+    why = "the consent for this face was withdrawn" if packs.is_withdrawn(pack) else pack.why_not(now())
     rows["state"] = f"cannot be worn: {why}" if why else "can be worn"
     rows["sealed in"] = f"{packs.path(name)}, key in {packs.vault.place()}"
     for title, value in rows.items():

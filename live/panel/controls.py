@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 from engines.errors import DoppelcamError
 from live import settings
 from live.app import kind_of
-from live.cast import Cast
+from live.cast import each_of
 from live.loop import Loop
 from live.run import KINDS, SECTIONS, Run
 
@@ -101,8 +101,7 @@ def _values_at(run: Run, where: str) -> dict[str, Any]:
 def _parts_at(loop: Loop, where: str) -> list[Any]:
     section, _, name = where.partition(".")
     if section == "swappers":
-        every = loop.parts.swapper.swappers if isinstance(loop.parts.swapper, Cast) else [loop.parts.swapper]
-        return [part for part in every if kind_of(part) == name]
+        return [part for part in each_of(loop.parts.swapper) if kind_of(part) == name]
     others: dict[str, list[Any]] = {
         "blenders": [loop.parts.blender],
         "guard": [loop.guard],

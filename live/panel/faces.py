@@ -16,7 +16,6 @@ from live.frame import Image
 from live.panel.show import Show
 from live.personas import SAMPLE_PORTRAITS, enrol, sample_names
 from live.personas.packs import now, user_packs
-from live.personas.signed import fingerprint
 from live.pictures import decoded, read_bytes
 from live.run import Run
 
@@ -96,13 +95,11 @@ class Gallery:
             pack = enrol.store(packs, name, photos, "self", record, ends)
         elif how == "consented":
             given = enrol.demand_consent(texts["consent"].encode(), "the consent", packs, photos)
-            words = f"signed by {given.person}, key {fingerprint(given.key)}"
-            words += f"; {given.challenge}" if given.challenge else "; they did not show to be the one in the picture"
-            pack = enrol.store(packs, name, photos, "consented", words, ends, given)
+            pack = enrol.store(packs, name, photos, "consented", enrol.how_signed(given), ends, given)
         elif how == "synthetic":
-            pack = enrol.store(packs, name, photos, "synthetic", "declared to be nobody's face", ends)
+            pack = enrol.store(packs, name, photos, "synthetic", enrol.DECLARED, ends)
         elif how == "unverified":
-            pack = enrol.store(packs, name, photos, "unverified", "added without anybody's consent", ends)
+            pack = enrol.store(packs, name, photos, "unverified", enrol.UNKNOWN, ends)
         else:
             raise BadInput("how did this person agree?", hint="self, consented, synthetic or unverified")
         with self._lock:
@@ -117,7 +114,7 @@ class Gallery:
         packs = user_packs()
         try:
             pack = packs.open(name)
-            gone = pack.consent is not None and packs.withdrawn(pack.consent)
+            gone = packs.is_withdrawn(pack)
         except DoppelcamError as error:
             return _face(name, name, "", "unverified", picture=False, why_not=error.message, removable=True)
         why = "the consent was withdrawn" if gone else pack.why_not(now())

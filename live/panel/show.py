@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from live.address import shown
 from live.app import kind_of, loop_of, opened_finder, parts_of, recorded, source_of
-from live.cast import Cast
+from live.cast import each_of
 from live.loop import Loop
 from live.outlets import Outlets
 from live.panel import controls
@@ -259,16 +259,12 @@ class Show:
         self.watchers.wake()
 
     def _set_swappers(self, parts: Parts) -> None:
-        self.swappers = tuple(dict.fromkeys(kind_of(one) for one in _worn_by(parts)))
-
-
-def _worn_by(parts: Parts) -> list[Any]:
-    return list(parts.swapper.swappers) if isinstance(parts.swapper, Cast) else [parts.swapper]
+        self.swappers = tuple(dict.fromkeys(kind_of(one) for one in each_of(parts.swapper)))
 
 
 def _change(loop: Loop, wanted: Parts) -> bool:
     """Put the face of these parts on in this loop; False where that takes a new one."""
-    old, new = _worn_by(loop.parts), _worn_by(wanted)
+    old, new = each_of(loop.parts.swapper), each_of(wanted.swapper)
     alike = len(old) == len(new) and all(
         type(a) is type(b) and all(getattr(a, f.name) == getattr(b, f.name) for f in settings_of(type(a)))
         for a, b in zip(old, new, strict=True)

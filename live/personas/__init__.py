@@ -160,9 +160,8 @@ class _Allowed:
     def _look(self) -> str:
         if not self.packs.path(self.pack.name).exists():
             return "this face was removed"
-        consent = self.pack.consent
         try:
-            withdrawn = consent is not None and self.packs.withdrawn(consent)
+            withdrawn = self.packs.is_withdrawn(self.pack)
         except DoppelcamError as error:
             return error.message
         return "the consent for this face was withdrawn" if withdrawn else ""

@@ -27,6 +27,9 @@ from live.personas.portraits import pictures_in, view_of
 from live.personas.signed import fingerprint
 from live.pictures import picture_of, read_bytes
 
+DECLARED, UNKNOWN = "declared to be nobody's face", "added without anybody's consent"
+"""How consent was reached, for the pack, where nobody was asked; where another person signed: how_signed."""
+
 _V4L = Path("/sys/class/video4linux")
 _REAL = ("camera", "browser")  # sources that can be somebody's own camera
 
@@ -97,6 +100,12 @@ def demand_consent(document: bytes, name: str, packs: Packs, what: Photos | Mode
     elif fingerprint_of(what) not in consent.models:
         raise BadInput(f"{name} is not for this model", hint=f"its fingerprint is {fingerprint_of(what)}")
     return consent
+
+
+def how_signed(given: Consent) -> str:
+    """How consent was reached, for the pack, where another person has signed."""
+    shown = given.challenge or "they did not show to be the one in the picture"
+    return f"signed by {given.person}, key {fingerprint(given.key)}; {shown}"
 
 
 def store(

@@ -107,6 +107,10 @@ class Packs:
                 hit.append(name)
         return hit
 
+    def is_withdrawn(self, pack: Pack) -> bool:
+        """Whether the consent for this face, if it stands on one, was taken back."""
+        return pack.consent is not None and self.withdrawn(pack.consent)
+
     def withdrawn(self, consent: Consent) -> bool:
         return (consent.id, consent.key) in self._withdrawn()
 

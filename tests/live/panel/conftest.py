@@ -60,3 +60,12 @@ def idle():
     """A panel that nobody has started."""
     with served(sample_run()) as panel:
         yield panel
+
+
+@pytest.fixture(scope="module")
+def panel():
+    """A panel that is live."""
+    with served(sample_run()) as made:
+        made.show.start()
+        live(made)
+        yield made

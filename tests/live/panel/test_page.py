@@ -12,7 +12,7 @@ import pytest
 from live.personas import SAMPLE_PORTRAITS
 from live.personas.packs import user_packs
 from tests.browsers import chromium
-from tests.live.panel.conftest import live, sample_run, served, until
+from tests.live.panel.conftest import sample_run, served, until
 
 pytestmark = pytest.mark.long
 
@@ -54,14 +54,6 @@ def page(browser):
     for context in contexts:
         context.close()
     assert not errors and hosts <= {"127.0.0.1"}
-
-
-@pytest.fixture(scope="module")
-def panel():
-    with served(sample_run()) as made:
-        made.show.start()
-        live(made)
-        yield made
 
 
 def grab(page, id="after"):

@@ -12,14 +12,6 @@ from tests.doubles import StayingWitness
 from tests.live.panel.conftest import live, sample_run, say, served, until
 
 
-@pytest.fixture(scope="module")
-def panel():
-    with served(sample_run()) as made:
-        made.show.start()
-        live(made)
-        yield made
-
-
 def loop_of(panel):
     return until(lambda: panel.show._loop)
 

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, field
 
 from live import sentinel, v4l2
+from live.frame import Format
+from live.sinks.virtual_camera import VirtualCamera
 
 SIZES = {"YUYV": 4, "YU12": 3, "MJPG": 2}  # halves of a byte per pixel
 
@@ -175,3 +177,12 @@ class FakeDriver:
 
     def set_control(self, handle, number, value):
         self.open_files[handle][0].controls[{1: "timeout", 2: "timeout_image_io"}[number]] = value
+
+
+HD = Format(64, 48, 30.0)
+
+
+def opened(format=HD, **more):
+    sink = VirtualCamera(**more)
+    sink.open(format)
+    return sink

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 
 from engines.errors import BadInput, NotAvailable, SinkLost
 from live.frame import Format
-from live.sinks.virtual_camera import VirtualCamera
-from tests.live.sinks.virtual_camera.fake_loopback import FakeDevice, FakeDriver, fault
+from tests.live.sinks.virtual_camera.fake_loopback import HD, FakeDevice, FakeDriver, fault, opened
 
 loopback = pytest.importorskip("live.sinks.virtual_camera.loopback", exc_type=ImportError)  # Linux only
-
-HD = Format(64, 48, 30.0)
 
 
 @pytest.fixture
@@ -32,12 +29,6 @@ def driver(monkeypatch):
         return fake
 
     return make
-
-
-def opened(format=HD, **more):
-    sink = VirtualCamera(**more)
-    sink.open(format)
-    return sink
 
 
 def as_bgr(device):

@@ -14,11 +14,10 @@ from live import sentinel
 from live.frame import Format
 from live.sinks.virtual_camera import VirtualCamera
 from live.sinks.virtual_camera.watched import Watched
-from tests.live.sinks.virtual_camera.fake_loopback import FakeDevice, FakeDriver, FakeHeld
+from tests.live.sinks.virtual_camera.fake_loopback import HD, FakeDevice, FakeDriver, FakeHeld, opened
 
 loopback = pytest.importorskip("live.sinks.virtual_camera.loopback", exc_type=ImportError)  # Linux only
 
-HD = Format(64, 48, 30.0)
 PATH = "/dev/video8"
 
 
@@ -37,12 +36,6 @@ def show(safe_frame):
         sink.write(safe_frame(np.full((48, 64, 3), 90, np.uint8), state=state))
 
     return write
-
-
-def opened(format=HD, **more):
-    sink = VirtualCamera(**more)
-    sink.open(format)
-    return sink
 
 
 def test_the_sentinel_has_a_cover_in_the_devices_format(driver):
