@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import socket
 import struct
@@ -244,7 +245,14 @@ def test_a_photo_that_is_too_large_is_refused_before_and_while_it_comes(idle):
         for _ in range(MOST_PHOTO // 65_536 + 16):
             yield b"x" * 65_536
 
-    assert httpx.post(idle.url + "photo", content=b"x" * (MOST_PHOTO + 1)).status_code == 413
+    # Only the head of it: whoever is still sending when the server hangs up may miss the answer.
+    url = httpx.URL(idle.url + "photo")
+    link = http.client.HTTPConnection(url.host, url.port, timeout=30)
+    link.putrequest("POST", url.path)
+    link.putheader("Content-Length", str(MOST_PHOTO + 1))
+    link.endheaders()
+    assert link.getresponse().status == 413
+    link.close()
     with suppress(httpx.TransportError):  # it has hung up meanwhile
         assert httpx.post(idle.url + "photo", content=endless()).status_code == 413
 
