@@ -64,6 +64,7 @@ class Mesh:
     complexion: float = setting(
         0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05, live=True
     )
+    grain: bool = setting(True, "the new face is as noisy as the camera's picture around it", live=True)
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
@@ -165,7 +166,8 @@ class Mesh:
         wearer.detail.compare(pixels, here)
         keep_mouth(pixels, alpha, here, old, points)
         self._put_eyes(pixels, alpha, here, old, points, face, corner[:2], head, wearer)
-        wearer.detail.add_grain(pixels, self._noise)
+        if self.grain:
+            wearer.detail.add_grain(pixels, self._noise)
         turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
         vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one
