@@ -1,4 +1,4 @@
-"""A file of encrypted pieces, written as they come: for what holds faces, such as sessions. AES-256-GCM, piece by piece.
+"""A file of encrypted pieces, written as they come: for what holds faces, such as sessions. AES-256-GCM, each alone.
 
 The key of a file is made (HKDF) from a random salt and either this user's key file or a passphrase (scrypt). A piece's
 nonce is its number and whether it is the last one, so that none can be changed, left out, moved or cut off unnoticed
@@ -151,7 +151,7 @@ class SealedReader:
             if told.get("key") != _fingerprint(secret):
                 raise BadInput(
                     f"the {self.what} {self.path} was made with another key than {key_file()}",
-                    hint="only who made it can open it; a session that is to be passed on is recorded with --passphrase",
+                    hint="only who made it can open it; a session to be passed on is recorded with --passphrase",
                 )
         elif self.passphrase is None:
             raise BadInput(f"the {self.what} {self.path} is locked with a passphrase", hint="give --passphrase")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,12 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of all frames of a footage, in order, of those with a face: `numbers` of the frames, from 0; the
+    """What is known of a footage of so many frames and seconds. Of those with a face, in order: `numbers`, from 0; the
     faces; an index of looks.REASONS; the crop's side in pixels; small pictures u8 [n, THUMB_PX, THUMB_PX, 3].
     """
 
     frames: int
+    seconds: float
     numbers: Array
     faces: list[Face]
     reasons: Array
@@ -66,7 +68,7 @@ def find_faces(source: Source, finder: Finder, who: str, pieces: Pieces, tell: T
     number, begun, crowds = -1, start, list[float]()
     source.open()
     try:
-        for number, captured in enumerate(_pictures(source)):  # noqa: B007
+        for number, captured in enumerate(_pictures(source)):
             tell(number + 1)
             if number < start - _RUN_UP:
                 continue
@@ -85,10 +87,10 @@ def find_faces(source: Source, finder: Finder, who: str, pieces: Pieces, tell: T
                 face = max(here, key=lambda one: one.box[3] - one.box[1])
                 rows.append((number, face, look(captured.image, face)))
             if number + 1 == begun + A_PIECE:
-                pieces.add(**_packed(rows, number + 1 - begun))
+                pieces.add(**_packed(rows, number + 1 - begun, captured.position_s))
                 rows, begun = [], number + 1
         if number + 1 > begun:
-            pieces.add(**_packed(rows, number + 1 - begun))
+            pieces.add(**_packed(rows, number + 1 - begun, captured.position_s))
     finally:
         source.close()
 
@@ -98,23 +100,27 @@ def read_faces(pieces: Pieces) -> Seen:
     parts = list(pieces)
     if not parts:
         raise BadInput("no faces have been looked for yet", hint="doppelcam teach faces NAME")
-    whole: dict[str, Array] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != "frames"}
+    rows = [key for key, array in parts[0].items() if array.ndim]
+    whole: dict[str, Array] = {key: np.concatenate([part[key] for part in parts]) for key in rows}
     reasons = whole["reasons"].copy()
     reasons[blurred(whole["sharp"], reasons)] = BLURRED
     faces = [_face(whole, k) for k in range(len(reasons))]
     frames = sum(int(part["frames"]) for part in parts)
-    return Seen(frames, whole["numbers"], faces, reasons, whole["crop_px"], whole["thumbs"])
+    return Seen(
+        frames, float(parts[-1]["seconds"]), whole["numbers"], faces, reasons, whole["crop_px"], whole["thumbs"]
+    )
 
 
-def demand_enough(seen: Seen) -> None:
-    """Raise BadInput where there is too little to learn from."""
+def demand_enough(seen: Seen, sheet: Path) -> None:
+    """Raise BadInput where there is too little to learn from; `sheet` shows what there is."""
     fit = int((seen.reasons == 0).sum())
     if fit >= LEAST:
         return
     told = ", ".join(f"{count} {reason}" for reason, count in seen.left_out.items()) or "there are no more"
     raise BadInput(
         f"only {fit} of {seen.frames} frames show a face that can be learnt from, {LEAST} are needed: {told}",
-        hint="take a minute or two in good light, the whole face in the picture; --again --source OTHER takes it instead",
+        hint=f"{sheet} shows them; give other footage with --again --source: a minute or two in good light, the whole "
+        "face in the picture",
     )
 
 
@@ -137,7 +143,7 @@ def _pictures(source: Source) -> Iterator[Captured]:
             return
 
 
-def _packed(rows: list[tuple[int, Face, Look]], frames: int) -> dict[str, Array]:
+def _packed(rows: list[tuple[int, Face, Look]], frames: int, seconds: float) -> dict[str, Array]:
     n = len(rows)
 
     def of(shape: tuple[int, ...], kind: Any, values: list[Any]) -> Array:
@@ -147,6 +153,7 @@ def _packed(rows: list[tuple[int, Face, Look]], frames: int) -> dict[str, Array]
     faces, looks = [face for _, face, _ in rows], [seen for _, _, seen in rows]
     return {
         "frames": np.array(frames),
+        "seconds": np.array(seconds),
         "numbers": of((), np.int64, [number for number, _, _ in rows]),
         "points": of((5, 2), np.float32, [face.points for face in faces]),
         "mesh": of((468, 3), np.float32, [face.mesh for face in faces]),

@@ -14,7 +14,7 @@ from live.align.landmarks import landmarks
 from live.frame import Face, Floats, Image
 
 CROP = Crop(*pairs.CROP)
-THUMB_PX = 64
+THUMB_PX = 96
 _LOOK_PX = 128
 _MIDDLE = slice(_LOOK_PX // 4, _LOOK_PX * 3 // 4)  # of the crop: brows to mouth
 
@@ -74,7 +74,7 @@ def blurred(sharp: Floats, reasons: Floats) -> Floats:
     """Which frames are much less sharp than the others that can be learnt from: bool [n]. Both arguments are [n]."""
     fine = sharp[reasons == 0]
     if not len(fine):
-        return np.zeros(len(sharp), bool)  # type: ignore[return-value]
+        return np.zeros(len(sharp), bool)
     return np.asarray((reasons == 0) & (sharp < _LEAST_SHARP * np.median(fine)))
 
 

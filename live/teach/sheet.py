@@ -20,8 +20,8 @@ CELL_PX = 120
 _GAP_PX, _LINE_PX, _TEXT_PX = 4, 24, 14
 _GROUND, _TEXT = (24, 26, 30), (230, 236, 240)  # RGB
 
-Row = tuple[str, Sequence[Image]]
-"""Words above, and pictures of any size: u8 [h, w, 3] BGR."""
+Row = tuple[str, Sequence[Image] | Image]
+"""Words above, and pictures of any size: u8 [h, w, 3] BGR, or [n, h, w, 3]."""
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -17,7 +17,7 @@ from live.align import cut_fine
 from live.align.landmarks import landmarks
 from live.app import parts_of
 from live.blenders.feather import Feather
-from live.fit.known import look_of
+from live.fit.known import COLUMNS, look_of
 from live.frame import Captured, Face, Floats, Image, Mask, Patch, Persona
 from live.guard import covers_face
 from live.parts import Parts, Source, Swapper
@@ -197,5 +197,5 @@ def _packed(lessons: list[_Lesson], size: int) -> dict[str, Array]:
         "faces": of(0, 3),
         "targets": of(1, 3),
         "masks": of(2),
-        "looks": np.array(looks, np.float32).reshape(len(looks), -1),
+        "looks": np.array(looks, np.float32).reshape(len(looks), len(COLUMNS)),
     }

@@ -1,0 +1,147 @@
+"""The steps of teaching in a workshop: what is done already is left, what comes of each is noted and can be looked at.
+
+Each raises what went wrong as DoppelcamError, and may be interrupted anywhere: the next time it goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from engines.errors import BadInput
+from live.app import kind_of, opened_finder, source_of
+from live.cast import each_of
+from live.frame import Image
+from live.run import read_run
+from live.teach import faces, record, targets
+from live.teach.engine import keep_portraits, whose
+from live.teach.footage import RECORDED, Footage, open_footage
+from live.teach.looks import REASONS
+from live.teach.sheet import COLUMNS, Row, evenly, write_sheet
+from live.teach.workshop import Workshop
+
+AUTO_PX = 128
+
+
+def record_footage(
+    workshop: Workshop, number: int, source: str, seconds: float, tell: Callable[[record.Now], None]
+) -> record.Recorded:
+    """Step 1, for footage that is not recorded yet. `source` as --source."""
+    with opened_finder() as finder:
+        camera = source_of(read_run(None, [], {"source": source}))
+        return record.record(camera, finder, workshop.of(number) / RECORDED, seconds, tell)
+
+
+def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:
+    """Step 2: find the faces in this footage."""
+    footage = workshop.footage[number]
+    if footage.faces:
+        return footage
+    with opened_finder() as finder:
+        source = open_footage(footage, workshop.of(number))
+        faces.find_faces(source, finder, footage.who, workshop.faces(number), tell)
+    seen = faces.read_faces(workshop.faces(number))
+    sheet = faces_sheet(workshop, number)
+    write_sheet(sheet, _rows_of(seen))
+    faces.demand_enough(seen, sheet)
+    footage.faces = {
+        "frames": seen.frames,
+        "seconds": seen.seconds,
+        "fit": len(seen.fit),
+        "left_out": seen.left_out,
+        "crop_px": round(float(np.median(seen.crop_px[seen.reasons == 0])), 1),
+    }
+    workshop.save()
+    return footage
+
+
+def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage:
+    """Step 3: let the teacher put the face on."""
+    footage = workshop.footage[number]
+    if not footage.faces:
+        raise BadInput("no faces have been looked for yet", hint=f"doppelcam teach faces {workshop.name}")
+    parts = targets.teacher_of(workshop)
+    if footage.targets:
+        return footage
+    seen = faces.read_faces(workshop.faces(number))
+    with opened_finder() as finder:
+        persona = parts.persona(finder)
+        taught, pictures = whose(workshop.face, persona, finder)
+    if workshop.taught and workshop.taught != taught:
+        raise BadInput(
+            f"{workshop.face} shows another face than the lessons that are there",
+            hint=f"doppelcam teach targets {workshop.name} --again makes them anew",
+        )
+    if not workshop.taught:
+        keep_portraits(workshop.portraits, pictures)
+        workshop.taught = taught
+    workshop.size = workshop.size or AUTO_PX
+    workshop.save()
+    source, pieces = open_footage(footage, workshop.of(number)), workshop.targets(number)
+    try:
+        parts.swapper.open()
+        parts.swapper.wear(persona)
+        targets.make_targets(parts.swapper, persona, source, seen, workshop.size, pieces, tell)
+    finally:
+        parts.swapper.close()
+    made = targets.read_made(pieces)
+    targets.demand_enough(made)
+    write_sheet(targets_sheet(workshop, number), _lessons_of(workshop, number))
+    (teacher,) = each_of(parts.swapper)
+    footage.targets = {"pairs": made.pairs, "left_out": made.left_out, "teacher": kind_of(teacher)}
+    workshop.save()
+    return footage
+
+
+def again_faces(workshop: Workshop, number: int) -> None:
+    """Forget the faces of this footage, and all that was made of them."""
+    again_targets(workshop, number)
+    workshop.footage[number].faces = {}
+    workshop.save()
+    workshop.faces(number).clear()
+
+
+def again_targets(workshop: Workshop, number: int) -> None:
+    """Forget what the teacher made of this footage, and whose face it was if it was the only one."""
+    workshop.footage[number].targets = {}
+    if not any(footage.targets for footage in workshop.footage):
+        workshop.taught = {}
+    workshop.save()
+    workshop.targets(number).clear()
+
+
+def faces_sheet(workshop: Workshop, number: int) -> Path:
+    return workshop.of(number) / "faces.png"
+
+
+def targets_sheet(workshop: Workshop, number: int) -> Path:
+    return workshop.of(number) / "targets.png"
+
+
+def _rows_of(seen: faces.Seen) -> list[Row]:
+    """Three rows of faces that are learnt from, and one for each reason why others are not."""
+    fit = seen.fit
+    some = [fit[k] for k in evenly(len(fit), 3 * COLUMNS)]
+    rows: list[Row] = []
+    for start in range(0, len(some), COLUMNS):
+        words = f"{len(fit)} of {seen.frames} frames can be learnt from" if not start else ""
+        rows.append((words, seen.thumbs[some[start : start + COLUMNS]]))
+    for reason in range(1, len(REASONS)):
+        those = np.flatnonzero(seen.reasons == reason)
+        if len(those):
+            words = f"left out: {REASONS[reason]} ({len(those)})"
+            rows.append((words, seen.thumbs[those[evenly(len(those), COLUMNS)]]))
+    return rows or [("no face was found", [])]
+
+
+def _lessons_of(workshop: Workshop, number: int) -> list[Row]:
+    """The wearer, what the teacher made, and its mask, twice."""
+    pairs, _ = targets.read_pairs([workshop.targets(number)])
+    some = evenly(len(pairs), 2 * COLUMNS)
+    rows: list[Row] = []
+    for half in (some[::2], some[1::2]):
+        masks: list[Image] = [np.dstack([pairs.masks[k]] * 3) for k in half]
+        rows += [("the wearer", pairs.faces[half]), ("the teacher's", pairs.targets[half]), ("its mask", masks)]
+    return rows
