@@ -21,7 +21,7 @@ _GAP_PX, _LINE_PX, _TEXT_PX = 4, 24, 14
 _GROUND, _TEXT = (24, 26, 30), (230, 236, 240)  # RGB
 
 Row = tuple[str, Sequence[Image] | Image]
-"""Words above, and pictures of any size: u8 [h, w, 3] BGR, or [n, h, w, 3]."""
+"""Words above, if any, and pictures of any size: u8 [h, w, 3] BGR, or [n, h, w, 3]."""
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -31,16 +31,19 @@ def evenly(count: int, most: int) -> list[int]:
 
 def write_sheet(path: Path, rows: list[Row]) -> None:
     """Write a PNG that only this user may read. Raises BadInput."""
-    step = _LINE_PX + CELL_PX + _GAP_PX
-    picture = Pillow.new("RGB", (_GAP_PX + COLUMNS * (CELL_PX + _GAP_PX), _GAP_PX + len(rows) * step), _GROUND)
+    tall = sum(_LINE_PX * bool(words) + CELL_PX + _GAP_PX for words, _ in rows)
+    picture = Pillow.new("RGB", (_GAP_PX + COLUMNS * (CELL_PX + _GAP_PX), _GAP_PX + tall), _GROUND)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_TEXT_PX)
-    for row, (words, cells) in enumerate(rows):
-        top = _GAP_PX + row * step
-        draw.text((_GAP_PX + 2, top + _LINE_PX / 2), words, _TEXT, font, anchor="lm")
+    top = _GAP_PX
+    for words, cells in rows:
+        if words:
+            draw.text((_GAP_PX + 2, top + _LINE_PX / 2), words, _TEXT, font, anchor="lm")
+            top += _LINE_PX
         for column, cell in enumerate(cells[:COLUMNS]):
             small = cv2.resize(cell, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
             shown = Pillow.fromarray(np.ascontiguousarray(small[:, :, ::-1]))
-            picture.paste(shown, (_GAP_PX + column * (CELL_PX + _GAP_PX), top + _LINE_PX))
+            picture.paste(shown, (_GAP_PX + column * (CELL_PX + _GAP_PX), top))
+        top += CELL_PX + _GAP_PX
     content = io.BytesIO()
     picture.save(content, "PNG")
     try:
