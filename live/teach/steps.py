@@ -6,21 +6,30 @@ Each raises what went wrong as DoppelcamError, and may be interrupted anywhere: 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from engines.errors import BadInput
+from engines.errors import BadInput, NotAvailable
+from engines.own_file import write_own
+from engines.plugins import import_failure
 from live.app import kind_of, opened_finder, source_of
 from live.cast import each_of
 from live.frame import Image
 from live.run import read_run
 from live.teach import faces, record, targets
-from live.teach.engine import keep_portraits, whose
+from live.teach.engine import demand_allowed, keep_portraits, whose
 from live.teach.footage import RECORDED, Footage, open_footage
 from live.teach.looks import REASONS
+from live.teach.pieces import cannot_write
 from live.teach.sheet import COLUMNS, Row, evenly, write_sheet
-from live.teach.workshop import Workshop
+from live.teach.workshop import PREVIEW, Workshop
+
+if TYPE_CHECKING:
+    from export.teach.train import Progress
 
 AUTO_PX = 128
 
@@ -95,6 +104,45 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
     return footage
 
 
+def demand_torch() -> None:
+    """Raise NotAvailable where training cannot be done."""
+    if find_spec("torch") is None:
+        raise NotAvailable("training needs PyTorch, which is not installed", hint='pip install "doppelcam[teach]"')
+
+
+def train(workshop: Workshop, seconds: float, tell: Callable[[Progress], None], stop: Callable[[], bool]) -> Progress:
+    """Step 4: train for so many seconds in all, from what was learnt before on, until `stop`."""
+    demand_torch()
+    demand_allowed(workshop)
+    if not any(footage.targets for footage in workshop.footage):
+        raise BadInput("there are no lessons yet", hint=f"doppelcam teach targets {workshop.name} makes them")
+    try:
+        from export.teach import train as training
+    except ImportError as error:
+        raise import_failure("training", error) from error
+    pairs, _ = targets.read_pairs([workshop.targets(number) for number in range(len(workshop.footage))])
+
+    def show(now: Progress) -> None:
+        if now.preview is not None:
+            _write_preview(preview(workshop), now.preview)
+        tell(now)
+
+    return training.train(pairs, workshop.size, seconds, workshop.training, show, stop, more=True)
+
+
+def preview(workshop: Workshop) -> Path:
+    return workshop.folder / PREVIEW
+
+
+def _write_preview(path: Path, picture: Image) -> None:
+    done, data = cv2.imencode(".png", picture)
+    assert done, "a picture can be written"
+    try:
+        write_own(path, data.tobytes())
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
 def again_faces(workshop: Workshop, number: int) -> None:
     """Forget the faces of this footage, and all that was made of them."""
     again_targets(workshop, number)
@@ -104,11 +152,12 @@ def again_faces(workshop: Workshop, number: int) -> None:
 
 
 def again_targets(workshop: Workshop, number: int) -> None:
-    """Forget what the teacher made of this footage, and whose face it was if it was the only one."""
+    """Forget what the teacher made of this footage, and what was learnt from it."""
     workshop.footage[number].targets = {}
     if not any(footage.targets for footage in workshop.footage):
         workshop.taught = {}
     workshop.save()
+    workshop.forget_training()
     workshop.targets(number).clear()
 
 

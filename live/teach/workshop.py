@@ -8,7 +8,8 @@
             targets-0000.sealed ...          the lessons
             faces.png, targets.png           to look at
         portraits-0000.sealed                the pictures of the face that is put on, where it is not one of the gallery
-        training ...                         weights and how far they are (export/teach/train.py)
+        training                             weights and how far they are (export/teach/train.py)
+        preview.png                          what the net makes of some pictures
 
 What shows the wearer is deleted once the engine is made, unless it is to be kept.
 """
@@ -31,9 +32,9 @@ from engines.own_file import write_own
 from engines.plain_file import read_plain
 from engines.store import check_name, data_folder
 from live.teach.footage import Footage
-from live.teach.pieces import Pieces, cannot_write
+from live.teach.pieces import Pieces, cannot_write, remove
 
-_FILE = "workshop.json"
+_FILE, PREVIEW = "workshop.json", "preview.png"
 _MOST_BYTES = 1 << 20
 _TYPES: dict[str, type] = {
     "name": str, "face": str, "teacher": str, "model": str, "size": int, "settings": list, "footage": list,
@@ -93,6 +94,13 @@ class Workshop:
         """Delete all that shows the wearer. Raises BadInput."""
         for number in range(len(self.footage)):
             _delete(self.of(number))
+        remove(self.folder.glob(PREVIEW))
+        self.footage = []
+        self.save()
+
+    def forget_training(self) -> None:
+        """Delete what was learnt; the engine that was made of it stays. Raises BadInput."""
+        remove(self.folder.glob(f"*{self.training.name}*"))
 
 
 def workshops() -> Path:

@@ -65,13 +65,14 @@ def teach(
     if not name:
         raise BadInput("what shall the engine be called?", hint="--name NAME, and with it --source CLIP --face FACE")
     from live.cli.teach import shown
+    from live.teach.steps import demand_torch
     from live.teach.workshop import alone, names
 
     with alone(name):
         if name not in names() and not (source and face):
             raise BadInput(f"{name!r} is not begun yet", hint="--source CLIP or camera, and --face FACE")
         workshop = shown.begun(name)
-        shown.demand_train(workshop)
+        demand_torch()
         shown.wish(workshop, face, teacher, model, set_ or [], size)
         if face or workshop.face:
             shown.check_teacher(workshop)
@@ -158,8 +159,9 @@ def train(name: _Name, minutes: _Minutes = MINUTES, again: _Again = False) -> No
 
     with alone(name):
         workshop = open_workshop(name)
-        shown.demand_train(workshop)
-        shown.train(workshop, minutes, again)
+        if again:
+            workshop.forget_training()
+        shown.train(workshop, minutes)
         shown.next_step(f"export {name}")
 
 
@@ -182,13 +184,17 @@ def more(
     seconds: _Seconds = SECONDS,
     keep: _Keep = False,
 ) -> None:
-    """Learn more: new footage, and training that goes on from what the net knows."""
+    """Learn more: new footage, and training that goes on from what the net knows.
+
+    Old lessons that were not kept (--keep) are not learnt again: let the new footage show what the old one did too.
+    """
     from live.cli.teach import shown
+    from live.teach.steps import demand_torch
     from live.teach.workshop import alone, open_workshop
 
     with alone(name):
         workshop = open_workshop(name)
-        shown.demand_train(workshop)
+        demand_torch()
         shown.check_teacher(workshop)
         shown.bring(workshop, source, who, seconds, more=True)
         for number in range(len(workshop.footage)):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from engines.errors import BadInput, NotAvailable
+from engines.errors import BadInput
 from live.cli.faces import counted
 from live.cli.screen import err
 from live.personas.packs import demand_free, user_packs
@@ -21,6 +23,9 @@ from live.teach.footage import RECORDED, Footage, footage_of, is_live
 from live.teach.record import Now
 from live.teach.targets import teacher_of
 from live.teach.workshop import Workshop, names, new_workshop, open_workshop
+
+if TYPE_CHECKING:
+    from export.teach.train import Progress as TrainingProgress
 
 SIZES = ("auto", "128", "192", "256")
 
@@ -148,6 +153,24 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 @contextmanager
+def _stopped() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and SIGTERM; a second Ctrl-C is one as ever."""
+    event = threading.Event()
+
+    def stop(*_: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _bar(words: str, total: int | None) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar with the time that is left; nothing where the output is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -185,11 +208,27 @@ def _script() -> Iterator[Callable[[Now], None]]:
         yield update
 
 
-def demand_train(workshop: Workshop) -> None:
-    raise NotAvailable("training is not there yet", hint=f"doppelcam teach targets {workshop.name} is the last step")
+def train(workshop: Workshop, minutes: float) -> None:
+    """Raises KeyboardInterrupt after Ctrl-C, when what was learnt is kept."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with (
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress,
+        _stopped() as stopped,
+    ):
+        task = progress.add_task("training", total=minutes * 60)
 
+        def tell(now: TrainingProgress) -> None:
+            words = f"training   {now.psnr_db:.1f} dB, best {now.best_db:.1f}" if now.step else "training"
+            progress.update(task, completed=now.spent_s, description=words)
 
-def train(workshop: Workshop, minutes: float, again: bool = False) -> None: ...
+        last = steps.train(workshop, minutes * 60, tell, stopped.is_set)
+    _say(
+        f"trained: {last.step} steps in {last.spent_s / 60:.1f} minutes; {last.best_db:.1f} dB to the teacher "
+        f"in pictures that it did not learn from; look at {steps.preview(workshop)}"
+    )
+    if stopped.is_set():
+        err.print(f"interrupted; [bold]doppelcam teach train {escape(workshop.name)}[/] goes on", soft_wrap=True)
+        raise KeyboardInterrupt
 
 
 def export(workshop: Workshop, keep: bool) -> None: ...

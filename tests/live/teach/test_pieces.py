@@ -52,7 +52,7 @@ def test_a_changed_piece_is_told(pieces, tmp_path, spoil):
     pieces.add(numbers=np.arange(3))
     (file,) = tmp_path.glob("faces-*")
     file.write_bytes(spoil(file.read_bytes()))
-    with pytest.raises(BadInput, match="broke off|damaged"):
+    with pytest.raises(BadInput, match=r"broke off|damaged"):
         pieces.read(0)
 
 
