@@ -152,15 +152,17 @@ def wipe(
     sessions: Annotated[bool, typer.Option("--sessions", help="The record of what was worn too.")] = False,
     yes: _Yes = False,
 ) -> None:
-    """Remove every trace of every face, the key first."""
+    """Remove every trace of every face, the key first; workshops of personal engines too."""
     from live.personas import wipe as wiping
     from live.personas.packs import user_packs
+    from live.teach.workshop import remove_all
 
     packs, trained = user_packs(), wiping.trained_models()
     also = f" and {counted(len(trained), 'trained model')}" if models and trained else ""
     err.print("consents that you gave to others cannot be withdrawn afterwards: do that first", soft_wrap=True)
     sure(f"Remove {counted(len(packs.names()), 'face')}{also} for good?", yes)
     gone = wiping.wipe(packs, models=models, sessions=sessions)
+    gone += [f"the workshop {name}" for name in remove_all()]
     for line in gone:
         err.print(f"removed {escape(line)}", soft_wrap=True)
     if not gone:

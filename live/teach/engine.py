@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 
 from engines.errors import BadInput
+from export.teach.pairs import Pairs
 from live.fit.known import known_of
 from live.frame import Floats, Image, Persona, View
+from live.models import open_card
 from live.parts import Finder
 from live.personas import choose
 from live.personas.packs import fingerprint_of, user_packs
@@ -20,6 +22,7 @@ from live.teach.pieces import Pieces
 from live.teach.workshop import Workshop
 
 _ROOM = 2.2  # a portrait's side, in sizes of its face
+_STRAIGHT = (0.0, -9.0)  # degrees of yaw and pitch: so a straight face's mesh lies
 
 
 def settled(spec: str) -> str:
@@ -39,9 +42,15 @@ def whose(spec: str, persona: Persona, finder: Finder) -> tuple[dict[str, Any], 
         return {"sample": persona.name}, []
     packs = user_packs()
     if not os.path.exists(path_of(spec)) and spec in packs.names():
-        return {"pack": spec, "photos": [_sha256(photo) for photo in packs.open(spec).photos]}, []
+        pack = packs.open(spec)
+        if pack.model:
+            raise BadInput(
+                f"the face {spec!r} stands for a trained model and has no picture, which a personal engine needs",
+                hint="give the model's folder as the face; its consent is then not known",
+            )
+        return {"pack": spec, "photos": [_sha256(photo) for photo in pack.photos]}, []
     if persona.model is not None:
-        return {"model": persona.model.name, "print": fingerprint_of(persona.model)}, []
+        return {"model": fingerprint_of(persona.model)}, []
     pictures = [_png(_cut_out(view, finder)) for view in persona.views]
     names = [f"portrait{number}.png" for number in range(1, len(pictures) + 1)]
     return {"portraits": names, "sha256": [_sha256(picture) for picture in pictures]}, pictures
@@ -64,15 +73,36 @@ def portraits(pieces: Pieces) -> list[bytes]:
     return [piece[f"p{k}"].tobytes() for piece in pieces for k in range(len(piece))]
 
 
-def facts_of(workshop: Workshop, teacher: str, frames: int, seconds: float, looks: Floats) -> dict[str, Any]:
-    """The fact `taught` for the card."""
+def facts_of(workshop: Workshop, face: dict[str, Any], looks: Floats) -> dict[str, Any]:
+    """The fact `taught` for the card, of all lessons, deleted ones too. `looks`: of those that are here."""
+    old = workshop.learnt
+    rows = np.array(old["known"]["rows"], np.float32) if old else looks[:0]
+    teachers = [footage.targets["teacher"] for footage in workshop.footage]
     return {
-        "teacher": teacher,
-        "frames": frames,
-        "seconds": round(seconds, 1),
-        "face": workshop.taught,
-        "known": known_of(looks),
+        "teacher": teachers[-1],
+        "frames": len(looks) + int(old.get("frames", 0)),
+        "seconds": round(sum(one.faces["seconds"] for one in workshop.footage) + float(old.get("seconds", 0)), 1),
+        "face": face,
+        "known": known_of(np.concatenate([rows, looks])),
     }
+
+
+def face_of(workshop: Workshop, lessons: Pairs, looks: Floats) -> tuple[dict[str, Any], list[bytes]]:
+    """The fact `face` for the card, and the PNG files that belong into the model folder, by `workshop.taught`.
+
+    A trained model has no portrait: the teacher's straightest picture becomes one.
+    """
+    if "model" not in workshop.taught:
+        return workshop.taught, portraits(workshop.portraits)
+    straight = int(np.abs(looks[:, :2] - _STRAIGHT).sum(1).argmin())
+    picture = _png(lessons.targets[straight])
+    return {"portraits": ["portrait1.png"], "sha256": [_sha256(picture)]}, [picture]
+
+
+def licence_of(workshop: Workshop) -> str:
+    """What one may do with the engine: as with the teacher's model; "": it had none."""
+    card = open_card(workshop.model) if workshop.model else choose(workshop.face).model
+    return f"as its teacher's, {card.name}: {card.licence}" if card is not None else ""
 
 
 def _cut_out(view: View, finder: Finder) -> Image:

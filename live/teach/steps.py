@@ -5,6 +5,7 @@ Each raises what went wrong as DoppelcamError, and may be interrupted anywhere: 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,15 +14,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from engines.card import ModelCard
 from engines.errors import BadInput, NotAvailable
 from engines.own_file import write_own
 from engines.plugins import import_failure
+from engines.store import user_store
 from live.app import kind_of, opened_finder, source_of
 from live.cast import each_of
 from live.frame import Image
+from live.personas.packs import fingerprint_of
 from live.run import read_run
 from live.teach import faces, record, targets
-from live.teach.engine import demand_allowed, keep_portraits, whose
+from live.teach.engine import demand_allowed, face_of, facts_of, keep_portraits, licence_of, whose
 from live.teach.footage import RECORDED, Footage, open_footage
 from live.teach.looks import REASONS
 from live.teach.pieces import cannot_write
@@ -128,6 +132,55 @@ def train(workshop: Workshop, seconds: float, tell: Callable[[Progress], None], 
         tell(now)
 
     return training.train(pairs, workshop.size, seconds, workshop.training, show, stop, more=True)
+
+
+def export(workshop: Workshop, keep: bool, tell: Callable[[str], None]) -> ModelCard:
+    """Step 5: make the engine, among the user's models, and delete the lessons unless they are to be kept.
+
+    An engine that this workshop made before is replaced.
+    """
+    demand_torch()
+    demand_allowed(workshop)
+    if not workshop.footage:
+        raise BadInput(f"{workshop.name!r} has nothing new to make an engine of", hint=more_of(workshop.name))
+    from export.teach.write import write_engine
+
+    store = user_store()
+    there = workshop.name in store.names()
+    if there and fingerprint_of(store.card(workshop.name)) != workshop.engine:
+        raise BadInput(
+            f"there is another model {workshop.name!r} already", hint=f"doppelcam models remove {workshop.name}"
+        )
+    lessons, looks = targets.read_pairs([workshop.targets(number) for number in range(len(workshop.footage))])
+    face, pictures = face_of(workshop, lessons, looks)
+    taught = facts_of(workshop, face, looks)
+    files = dict(zip(face.get("portraits", []), pictures, strict=True))
+    licence = licence_of(workshop)
+    more = {"licence": licence} if licence else {}
+    made = workshop.folder / "engine"
+    shutil.rmtree(made, ignore_errors=True)  # what an interrupted one left
+    tell("building the net")
+    card = write_engine(
+        workshop.training, made, workshop.name, {"taught": taught}, lessons.faces, files, tell=tell, **more
+    )
+    if there:
+        store.remove(workshop.name)
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        made.replace(store.root / workshop.name)
+    except OSError as error:
+        raise cannot_write(store.root / workshop.name, error) from None
+    workshop.engine = fingerprint_of(card)
+    workshop.save()
+    if not keep:
+        workshop.learnt = taught
+        workshop.forget_lessons()
+    return store.card(workshop.name)
+
+
+def more_of(name: str) -> str:
+    """What one may do with an engine that is made."""
+    return f"doppelcam run --face {name} wears it; doppelcam teach more {name} --source CLIP goes on"
 
 
 def preview(workshop: Workshop) -> Path:

@@ -38,15 +38,15 @@ _FILE, PREVIEW = "workshop.json", "preview.png"
 _MOST_BYTES = 1 << 20
 _TYPES: dict[str, type] = {
     "name": str, "face": str, "teacher": str, "model": str, "size": int, "settings": list, "footage": list,
-    "taught": dict, "engine": str,
+    "taught": dict, "learnt": dict, "engine": str,
 }  # fmt: skip
 
 
 @dataclass
 class Workshop:
     """One engine to be. `face` as --face; `teacher`, `model` and `settings` (as --set) are how it is put on; `size` is
-    the net's side in pixels, 0: not decided yet. `taught` says whose face it is, as the model's card will; `engine` is
-    the sha256 of the card of the engine that was made last.
+    the net's side in pixels, 0: not decided yet. `taught` says whose face it is, as the model's card will; `learnt`
+    what the card says of lessons that are deleted; `engine` is the fingerprint of the engine that was made last.
     """
 
     folder: Path
@@ -58,6 +58,7 @@ class Workshop:
     settings: list[str] = field(default_factory=list)
     footage: list[Footage] = field(default_factory=list)
     taught: dict[str, Any] = field(default_factory=dict)
+    learnt: dict[str, Any] = field(default_factory=dict)
     engine: str = ""
 
     def of(self, number: int) -> Path:
@@ -148,6 +149,13 @@ def remove_workshop(name: str) -> None:
     if name not in names():
         open_workshop(name)
     _delete(workshops() / name)
+
+
+def remove_all() -> list[str]:
+    """Delete all workshops, damaged ones too; their names. Raises BadInput."""
+    gone = names()
+    _delete(workshops())
+    return gone
 
 
 @contextmanager

@@ -65,13 +65,15 @@ def teach(
     if not name:
         raise BadInput("what shall the engine be called?", hint="--name NAME, and with it --source CLIP --face FACE")
     from live.cli.teach import shown
-    from live.teach.steps import demand_torch
+    from live.teach.steps import demand_torch, more_of
     from live.teach.workshop import alone, names
 
     with alone(name):
         if name not in names() and not (source and face):
             raise BadInput(f"{name!r} is not begun yet", hint="--source CLIP or camera, and --face FACE")
         workshop = shown.begun(name)
+        if workshop.engine and not workshop.footage:
+            raise BadInput(f"the engine {name!r} is made already", hint=more_of(name))
         demand_torch()
         shown.wish(workshop, face, teacher, model, set_ or [], size)
         if face or workshop.face:

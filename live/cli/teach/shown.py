@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.text import Text
 
 from engines.errors import BadInput
+from live.cli.export import time_it
 from live.cli.faces import counted
-from live.cli.screen import err
+from live.cli.screen import err, out
 from live.personas.packs import demand_free, user_packs
 from live.teach import steps
 from live.teach.engine import settled
@@ -71,6 +72,8 @@ def check_teacher(workshop: Workshop) -> None:
 def bring(workshop: Workshop, source: str, who: str, seconds: float, again: bool = False, more: bool = False) -> None:
     """See that the workshop has this footage: recorded, if it must be. `more`: beside what it has. Raises BadInput."""
     new = footage_of(source, who)
+    if more and new.source and any((old.source, old.print) == (new.source, new.print) for old in workshop.footage):
+        return  # it was brought before, and interrupted
     number = len(workshop.footage) if more or not workshop.footage else 0
     if number < len(workshop.footage) and not again:
         old = workshop.footage[number]
@@ -176,7 +179,12 @@ def _bar(words: str, total: int | None) -> Iterator[Callable[[int, int | None], 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(words, total=total)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
+        try:
+            yield lambda done, of: progress.update(task, completed=done, total=of)
+        except KeyboardInterrupt:
+            progress.stop()
+            err.print("interrupted; the same command goes on where it stopped")
+            raise
 
 
 @contextmanager
@@ -231,4 +239,10 @@ def train(workshop: Workshop, minutes: float) -> None:
         raise KeyboardInterrupt
 
 
-def export(workshop: Workshop, keep: bool) -> None: ...
+def export(workshop: Workshop, keep: bool) -> None:
+    with err.status("making the engine ...") as status:
+        card = steps.export(workshop, keep, lambda words: status.update(f"{words} ..."))
+    gone = f"kept in {workshop.folder}" if keep else "deleted; weights to learn more with are kept"
+    _say(f"made: {card.folder}; footage and lessons are {gone}")
+    time_it(card)
+    out.print(f"wear it: doppelcam run --face {escape(workshop.name)}", soft_wrap=True)
