@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,7 +21,8 @@ from engines.plugins import import_failure
 from engines.store import user_store
 from live.app import kind_of, opened_finder, source_of
 from live.cast import each_of
-from live.frame import Image
+from live.frame import Image, Persona
+from live.parts import Swapper
 from live.personas.packs import fingerprint_of
 from live.run import read_run
 from live.teach import faces, record, targets
@@ -70,18 +71,24 @@ def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:
     return footage
 
 
+def teacher_and_face(workshop: Workshop) -> tuple[Swapper, Persona, dict[str, Any], list[bytes]]:
+    """The teacher, not opened; who it puts on, and as `engine.whose` whose face that is. Raises DoppelcamError."""
+    parts = targets.teacher_of(workshop)
+    with opened_finder() as finder:
+        persona = parts.persona(finder)
+        return parts.swapper, persona, *whose(workshop.face, persona, finder)
+
+
 def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage:
     """Step 3: let the teacher put the face on."""
     footage = workshop.footage[number]
     if not footage.faces:
         raise BadInput("no faces have been looked for yet", hint=f"doppelcam teach faces {workshop.name}")
-    parts = targets.teacher_of(workshop)
     if footage.targets:
+        demand_allowed(workshop)
         return footage
+    swapper, persona, taught, pictures = teacher_and_face(workshop)
     seen = faces.read_faces(workshop.faces(number))
-    with opened_finder() as finder:
-        persona = parts.persona(finder)
-        taught, pictures = whose(workshop.face, persona, finder)
     if workshop.taught and workshop.taught != taught:
         raise BadInput(
             f"{workshop.face} shows another face than the lessons that are there",
@@ -94,15 +101,15 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
     workshop.save()
     source, pieces = open_footage(footage, workshop.of(number)), workshop.targets(number)
     try:
-        parts.swapper.open()
-        parts.swapper.wear(persona)
-        targets.make_targets(parts.swapper, persona, source, seen, workshop.size, pieces, tell)
+        swapper.open()
+        swapper.wear(persona)
+        targets.make_targets(swapper, persona, source, seen, workshop.size, pieces, tell)
     finally:
-        parts.swapper.close()
+        swapper.close()
     made = targets.read_made(pieces)
     targets.demand_enough(made)
     write_sheet(targets_sheet(workshop, number), _lessons_of(workshop, number))
-    (teacher,) = each_of(parts.swapper)
+    (teacher,) = each_of(swapper)
     footage.targets = {"pairs": made.pairs, "left_out": made.left_out, "teacher": kind_of(teacher)}
     workshop.save()
     return footage

@@ -76,8 +76,7 @@ def teach(
             raise BadInput(f"the engine {name!r} is made already", hint=more_of(name))
         demand_torch()
         shown.wish(workshop, face, teacher, model, set_ or [], size)
-        if face or workshop.face:
-            shown.check_teacher(workshop)
+        shown.check_teacher(workshop)
         if source:
             shown.bring(workshop, source, who, seconds)
         for number in range(len(workshop.footage)):

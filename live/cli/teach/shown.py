@@ -22,7 +22,6 @@ from live.teach import steps
 from live.teach.engine import settled
 from live.teach.footage import RECORDED, Footage, footage_of, is_live
 from live.teach.record import Now
-from live.teach.targets import teacher_of
 from live.teach.workshop import Workshop, names, new_workshop, open_workshop
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def wish(workshop: Workshop, face: str, teacher: str, model: str, settings: list
 
 def check_teacher(workshop: Workshop) -> None:
     """Raise at once what would keep the teacher from starting: an unknown one, no face, one that may not be worn."""
-    teacher_of(workshop)
+    steps.teacher_and_face(workshop)
 
 
 def bring(workshop: Workshop, source: str, who: str, seconds: float, again: bool = False, more: bool = False) -> None:

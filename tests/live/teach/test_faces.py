@@ -10,7 +10,7 @@ from live.teach import faces
 from live.teach.faces import NO_FACE, demand_enough, find_faces, read_faces
 from live.teach.looks import DARK, REASONS
 from live.teach.pieces import Pieces
-from tests.live.teach.conftest import FRAMES, video
+from tests.footage import FRAMES, video
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from live.teach import record as recording
 from live.teach.footage import Footage, footage_of, is_live, open_footage
 from live.teach.record import record
 from live.teach.script import script, step_at
-from tests.live.teach.conftest import video
+from tests.footage import video
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from live.teach.faces import LEAST
 from live.teach.pieces import Pieces
 from live.teach.targets import IN_FRONT, Made, demand_enough, make_targets, read_made, read_pairs, teacher_of
 from live.teach.workshop import Workshop
-from tests.live.teach.conftest import video
+from tests.footage import video
 
 SIZE = 128
 FEW = 70  # frames: two pieces and a bit
