@@ -1,4 +1,4 @@
-"""Fixtures for teaching, for conftest files: clips of a person before a camera, small and short; a home of one's own."""
+"""Fixtures for teaching, for conftest files: short clips of a person before a camera; a home of one's own."""
 
 from __future__ import annotations
 
