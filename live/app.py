@@ -24,6 +24,7 @@ from live.models import open_card
 from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts, Sink
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
+from live.personas.taught import PERSONAL
 from live.run import KINDS, SHORT, Run
 from live.sinks.recording import KINDS as RECORDINGS
 from live.sinks.stream import SCHEMES
@@ -239,7 +240,8 @@ def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None)
 
 def _swapper(run: Run, face: str, model: ModelCard | None) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
-    auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
+    by_model = "personal" if model is not None and model.family == PERSONAL else "trained"
+    auto = by_model if model is not None else "one_photo" if run.model else "mesh"
     name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)
     if swapper.wears_model and model is None:

@@ -44,11 +44,17 @@ def add(
     from live.personas import enrol, model_of
     from live.personas.packs import user_packs
     from live.personas.signed import fingerprint
+    from live.personas.taught import PERSONAL
 
     if me + synthetic + (consent is not None) > 1:
         raise BadInput("--me, --consent and --synthetic exclude each other", hint="say how this person agreed")
     ends = enrol.last_day(until) if until else None
     packs, card, path = user_packs(), model_of(what), Path(what).expanduser()
+    if card is not None and card.family == PERSONAL:
+        raise BadInput(
+            f"{card.name!r} is a personal engine: it may be worn as long as the face may be that it was taught",
+            hint=f"wear it: doppelcam run --face {what}",
+        )
     name = name or (card.name if card is not None else name_from(path.resolve().stem))
     enrol.demand_new(name, packs, card.name if card is not None else "")
     if card is not None and me:

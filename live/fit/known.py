@@ -1,8 +1,8 @@
 """What a wearer looked like in the lessons of a personal engine, and how far from that a face looks now.
 
-A look is six numbers of a picture with a face. What the lessons showed is kept as at most 64 looks that lie among all of
-them (k-centres: Gonzalez, 1985), on the engine's card. Two looks are as far apart as the column in which they differ
-most, in `spread`: 1 is as far as a net may be expected to manage, or as the lessons lie from the looks that were kept.
+A look is six numbers of a picture with a face. Of the lessons' looks at most 64 are kept that lie among all of them
+(k-centres: Gonzalez, 1985), on the engine's card. Two looks are as far apart as the column in which they differ most,
+in `spread`: 1 is as far as a net may be expected to manage, or as the lessons lie from the looks that were kept.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Needs one photo. What was made once for the persona is the atlas (atlas.py) and two eyeballs (eyes.py). For each frame:
 the mesh goes some way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py), gets the
 folds of the wearer's expression (creases.py) and is drawn over the mesh with a z-buffer, as soft and noisy as the
-picture around (detail.py). The gaze, the inside of the mouth (mouth.py) and what lies in front of the face
+picture around (live/fit/detail.py). The gaze, the inside of the mouth (mouth.py) and what lies in front of the face
 (live/occlusion.py) stay the wearer's own.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from engines.engine import Engine
 from live.align import EYE_CORNERS, OVAL
+from live.fit.detail import Detail, Noise
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.models import shipped
 from live.occlusion import Occlusion
@@ -24,7 +25,6 @@ from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
 from live.swappers.mesh.creases import LEAST_PX, SHEET_PX, Creases, Look, Unfold
-from live.swappers.mesh.detail import Detail, Noise
 from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.mouth import fill_outline, keep_mouth
