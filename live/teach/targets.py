@@ -52,7 +52,7 @@ def teacher_of(workshop: Workshop) -> Parts:
             hint="give the face that it was taught, or a better teacher's model",
         )
     flags = {"face": workshop.face, "model": workshop.model or None, "swapper": workshop.teacher}
-    pairs = ["swappers.mesh.grain=false", *workshop.settings]
+    pairs = ["swappers.mesh.grain=false", "swappers.one_photo.enhance_every=1", *workshop.settings]
     return parts_of(read_run(None, pairs, {**flags, "source": "sample", "sink": "null"}))
 
 

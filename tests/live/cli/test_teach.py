@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import stat
 import sys
+from contextlib import closing
 
+import cv2
+import numpy as np
 import pytest
 
+from engines.door import open_variant
+from engines.engine import Variant
 from engines.store import user_store
 from live.cli import main
 from live.personas import SAMPLE_PORTRAITS, enrol
-from live.personas.packs import user_packs
+from live.personas.likeness import best_likeness, score
+from live.personas.packs import fingerprint_of, user_packs
+from live.personas.portraits import sample_view
 from live.pictures import decoded
+from live.session_file import read_session
+from live.teach.targets import read_pairs
 from live.teach.workshop import names, new_workshop, open_workshop
 from tests.trained_nets import make_trained
 
@@ -118,6 +127,102 @@ def test_without_torch_training_says_what_is_missing_before_any_work(run, monkey
     for args in (["--name", "me"], ["train", "me"], ["export", "me"], ["more", "me", "--source", "sample"]):
         code, said = run(*args)
         assert code == 2 and "training needs PyTorch" in said and "doppelcam[teach]" in said
+
+
+def test_a_camera_is_recorded_first_and_then_learnt_from(run, clip, monkeypatch):
+    monkeypatch.setattr("live.teach.footage._CLIPS", ("sample",))  # a file is as good as a camera then
+    monkeypatch.setattr("live.sources.video_file.Pace.wait", lambda self, position_s: 0)
+    monkeypatch.setattr("live.teach.record._LEAST_S", 2.0)
+    monkeypatch.setattr("live.teach.faces.LEAST", 10)
+    code, said = run("faces", "me", "--source", clip)
+    assert code == 2 and "must be recorded first" in said
+    code, said = run("record", "me", "--source", clip)
+    assert code == 0 and "recorded: 6 s" in said and "it ended early" in said, said
+    assert "look into the camera" in said and "next: doppelcam teach faces me" in said
+    workshop = open_workshop("me")
+    session = read_session(workshop.of(0) / "footage.session")
+    code, said = run("faces", "me")
+    assert code == 0 and f"of {session.pictures} frames are learnt from" in said
+    code, said = run("record", "me", "--source", clip)
+    assert code == 0 and "recorded" not in said
+    code, said = run("record", "me", "--source", clip, "--again")
+    assert code == 0 and "recorded: 6 s" in said and not open_workshop("me").footage[0].faces
+
+
+@pytest.fixture(scope="module")
+def look_alike(finder):
+    """How like this persona the faces of crops are, on average; they are found in `places`, crops too."""
+    likeness = best_likeness(finder)
+
+    def look_alike(crops, places, name):
+        view = sample_view(name, finder)
+        wanted, scores = likeness.features(view.image, view.face), []
+        for crop, place in zip(crops, places, strict=True):
+            large, there = (cv2.resize(one, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC) for one in (crop, place))
+            for face in finder.find(there, [])[:1]:
+                scores.append(score(likeness.features(large, face), wanted))
+        assert len(scores) > len(crops) / 2
+        return float(np.mean(scores))
+
+    yield look_alike
+    likeness.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike):
+    """Two minutes in all: what it makes of frames that it never learnt from comes nearer to the teacher's, and looks
+    more like the persona than the wearer does.
+    """
+    pytest.importorskip("torch")
+    from export.teach.nets import Worn
+    from export.teach.train import best_of
+
+    code, said = run("--source", "sample", "--face", "sample:nia", "--name", "me", "--minutes", "0.2", "--keep")
+    assert code == 0 and "wear it: doppelcam run --face me" in said, said
+    first = user_store().card("me")
+    workshop = open_workshop("me")
+    lessons, _ = read_pairs([workshop.targets(0)])
+    _, asked = lessons.split()
+    margin = slice(16, 144)
+    faces, targets, masks = (part[:, margin, margin] for part in (asked.faces, asked.targets, asked.masks))
+
+    def worn():
+        with closing(open_variant(user_store().card("me"), Variant("onnx_runtime"))) as engine:
+            answers = [{k: v.copy() for k, v in engine.run({"face": np.ascontiguousarray(f)}).items()} for f in faces]
+        return [answer["image"] for answer in answers], answers
+
+    def psnr(images):
+        off = ((np.array(images, float) - targets) ** 2).mean(3)
+        return 10 * np.log10(255**2 / off[masks > 127].mean())
+
+    before, _ = worn()
+    for step in (["train", "me", "--minutes", "2"], ["export", "me"]):
+        assert run(*step)[0] == 0
+    card = user_store().card("me")
+    assert fingerprint_of(card) != fingerprint_of(first)
+    after, answers = worn()
+    assert psnr(after) > psnr(before) + 0.5
+    new, old = (look_alike(list(images), list(faces), "nia") for images in (after, faces))
+    assert new > old + 0.2, (new, old)
+
+    net = Worn(best_of(workshop.training)).eval()
+    for face, answer in zip(faces, answers, strict=True):
+        for name, wanted in zip(("image", "face_mask", "front"), net(torch_of(face)), strict=True):
+            assert np.abs(answer[name].astype(int) - wanted.detach().numpy()).max() <= 1
+
+    taught = card.facts["taught"]
+    assert taught["teacher"] == "mesh" and taught["face"] == {"sample": "nia"} and taught["frames"] == len(lessons)
+    assert 8 < taught["seconds"] < 12 and len(taught["known"]["rows"]) > 3
+    assert not workshop.of(0).exists() and workshop.training.exists()
+    code, said = run("--name", "me", "--source", "sample", "--face", "sample:nia")
+    assert code == 2 and "is made already" in said
+
+
+def torch_of(face):
+    import torch
+
+    return torch.from_numpy(face.copy())
 
 
 BEGIN = ("--source", "sample", "--face", "sample:nia")
