@@ -43,14 +43,10 @@ def whose(spec: str, persona: Persona, finder: Finder) -> tuple[dict[str, Any], 
     packs = user_packs()
     if not os.path.exists(path_of(spec)) and spec in packs.names():
         pack = packs.open(spec)
-        if pack.model:
-            raise BadInput(
-                f"the face {spec!r} stands for a trained model and has no picture, which a personal engine needs",
-                hint="give the model's folder as the face; its consent is then not known",
-            )
-        return {"pack": spec, "photos": [_sha256(photo) for photo in pack.photos]}, []
+        photos = [_sha256(photo) for photo in pack.photos]
+        return {"pack": spec, "photos": photos, **({"print": pack.model_print} if pack.model else {})}, []
     if persona.model is not None:
-        return {"model": fingerprint_of(persona.model)}, []
+        return {"print": fingerprint_of(persona.model)}, []
     pictures = [_png(_cut_out(view, finder)) for view in persona.views]
     names = [f"portrait{number}.png" for number in range(1, len(pictures) + 1)]
     return {"portraits": names, "sha256": [_sha256(picture) for picture in pictures]}, pictures
@@ -92,11 +88,11 @@ def face_of(workshop: Workshop, lessons: Pairs, looks: Floats) -> tuple[dict[str
 
     A trained model has no portrait: the teacher's straightest picture becomes one.
     """
-    if "model" not in workshop.taught:
+    if "print" not in workshop.taught:
         return workshop.taught, portraits(workshop.portraits)
     straight = int(np.abs(looks[:, :2] - _STRAIGHT).sum(1).argmin())
     picture = _png(lessons.targets[straight])
-    return {"portraits": ["portrait1.png"], "sha256": [_sha256(picture)]}, [picture]
+    return {**workshop.taught, "portraits": ["portrait1.png"], "sha256": [_sha256(picture)]}, [picture]
 
 
 def licence_of(workshop: Workshop) -> str:
