@@ -20,11 +20,10 @@ from live.cast import Cast, Roles, split_who
 from live.frame import Disclosure, Persona
 from live.guard import Guard
 from live.loop import Loop, LoopSettings
-from live.models import open_card
+from live.models import PERSONAL, open_card
 from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts, Sink
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
-from live.personas.taught import PERSONAL
 from live.run import KINDS, SHORT, Run
 from live.sinks.recording import KINDS as RECORDINGS
 from live.sinks.stream import SCHEMES

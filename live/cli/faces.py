@@ -41,10 +41,10 @@ def add(
     Without [bold]--me[/], [bold]--consent[/] or [bold]--synthetic[/] it is kept as unverified.
     """
     from live.app import opened_finder
+    from live.models import PERSONAL
     from live.personas import enrol, model_of
     from live.personas.packs import user_packs
     from live.personas.signed import fingerprint
-    from live.personas.taught import PERSONAL
 
     if me + synthetic + (consent is not None) > 1:
         raise BadInput("--me, --consent and --synthetic exclude each other", hint="say how this person agreed")

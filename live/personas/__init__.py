@@ -17,6 +17,7 @@ from engines.card import CARD_FILE, ModelCard, read_card
 from engines.errors import BadInput
 from engines.store import user_store
 from live.frame import Disclosure, Persona
+from live.models import PERSONAL
 from live.parts import Finder
 from live.personas.allowed import Allowed, views_of
 from live.personas.packs import Packs, fingerprint_of, user_packs
@@ -28,7 +29,7 @@ from live.personas.portraits import (
     sample_view,
     split_number,
 )
-from live.personas.taught import PERSONAL, taught_face
+from live.personas.taught import taught_face
 
 __all__ = ["SAMPLE_PORTRAITS", "Choice", "choose", "model_of", "open_persona", "sample_names"]
 

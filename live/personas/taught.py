@@ -5,6 +5,9 @@ An engine has no consent of its own. What its card says in taught: face is one o
     {"sample": NAME}                                 a face that comes with doppelcam
     {"pack": NAME, "photos": [SHA256, ...]}          one of the user's faces, as it was then
     {"portraits": [FILE, ...], "sha256": [...]}      pictures in the engine's folder: nobody's consent is known
+
+A face of the user's that stands for a trained model has no photos of its own, but its fingerprint as "print", and
+"portraits" and "sha256" beside it.
 """
 
 from __future__ import annotations
@@ -25,9 +28,6 @@ from live.personas.packs import user_packs
 from live.personas.portraits import MOST_VIEWS, sample_names, sample_view, straightest_first, view_of
 from live.pictures import MOST_BYTES, picture_of
 
-PERSONAL = "personal"
-"""The family on the card of an engine that `doppelcam teach` made."""
-
 _AGAIN = "teach it again: doppelcam teach"
 
 
@@ -47,21 +47,24 @@ class TaughtFace:
 def taught_face(card: ModelCard) -> TaughtFace:
     """The face behind this personal engine. Raises BadInput: it is gone or another; ModelError: a broken card."""
     taught = card.facts.get("taught")
-    face = taught.get("face") if isinstance(taught, dict) else None
+    face: Any = taught.get("face") if isinstance(taught, dict) else None
     match face:
         case {"sample": str(name)} if name in sample_names():
             return TaughtFace("synthetic", lambda finder: (sample_view(name, finder),))
-        case {"pack": str(name), "photos": list(digests)}:
-            return _packed(card, name, digests)
-        case {"portraits": list(files), "sha256": list(digests)} if _fit(files, digests):
-            pictures = [_portrait(card, file, digest) for file, digest in zip(files, digests, strict=True)]
-            return TaughtFace("unverified", lambda finder: _views(card, pictures, finder))
-    raise ModelError(
+        case {"pack": str(name), "photos": list()}:
+            return _packed(card, name, dict(face))
+        case {"portraits": _, "sha256": _}:
+            return TaughtFace("unverified", _portraits(card, dict(face)))
+    raise _unsaid(card)
+
+
+def _unsaid(card: ModelCard) -> ModelError:
+    return ModelError(
         f"the card of model {card.name!r} does not say whose face it was taught (facts: taught: face)", hint=_AGAIN
     )
 
 
-def _packed(card: ModelCard, name: str, digests: list[Any]) -> TaughtFace:
+def _packed(card: ModelCard, name: str, face: dict[str, Any]) -> TaughtFace:
     packs = user_packs()
     if name not in packs.names():
         raise BadInput(
@@ -69,12 +72,21 @@ def _packed(card: ModelCard, name: str, digests: list[Any]) -> TaughtFace:
             hint=f"add that face again and teach again, or doppelcam models remove {card.name}",
         )
     pack = packs.open(name)
-    if sorted(hashlib.sha256(photo).hexdigest() for photo in pack.photos) != sorted(map(str, digests)):
+    photos = sorted(hashlib.sha256(photo).hexdigest() for photo in pack.photos)
+    if photos != sorted(map(str, face["photos"])) or pack.model_print != face.get("print", ""):
         raise BadInput(f"{card.name!r} was taught another face {name!r} than the one that is there now", hint=_AGAIN)
     allowed = Allowed(packs, pack)
-    return TaughtFace(
-        pack.disclosure, lambda finder: views_of(pack, finder), pack.scope, allowed, f"doppelcam faces show {name}"
-    )
+    views = _portraits(card, face) if not photos else lambda finder: views_of(pack, finder)
+    return TaughtFace(pack.disclosure, views, pack.scope, allowed, f"doppelcam faces show {name}")
+
+
+def _portraits(card: ModelCard, face: dict[str, Any]) -> Callable[[Finder], tuple[View, ...]]:
+    """What finds the face in the pictures in the engine's folder. Raises ModelError."""
+    files, digests = face.get("portraits"), face.get("sha256")
+    if not isinstance(files, list) or not isinstance(digests, list) or not _fit(files, digests):
+        raise _unsaid(card)
+    pictures = [_portrait(card, file, digest) for file, digest in zip(files, digests, strict=True)]
+    return lambda finder: _views(card, pictures, finder)
 
 
 def _fit(files: list[Any], digests: list[Any]) -> bool:

@@ -20,6 +20,7 @@ from live.blenders.feather import Feather
 from live.fit.known import COLUMNS, look_of
 from live.frame import Captured, Face, Floats, Image, Mask, Patch, Persona
 from live.guard import covers_face
+from live.models import PERSONAL
 from live.parts import Parts, Source, Swapper
 from live.personas import choose
 from live.run import read_run
@@ -46,7 +47,7 @@ def teacher_of(workshop: Workshop) -> Parts:
     if not workshop.face:
         raise BadInput("which face shall be put on?", hint="--face PICTURE, one of your faces, or sample")
     model = choose(workshop.face).model
-    if model is not None and model.family == "personal":
+    if model is not None and model.family == PERSONAL:
         raise BadInput(
             f"{workshop.face!r} is itself a personal engine, and would teach what it learnt",
             hint="give the face that it was taught, or a better teacher's model",

@@ -17,13 +17,13 @@ from engines.errors import BadInput, DoppelcamError, EngineLost, ModelError
 from live.fit.detail import Noise
 from live.fit.known import Known, look_of, read_known
 from live.frame import Face, Image, Patch, Persona
+from live.models import PERSONAL
 from live.settings import setting
 from live.swappers.mesh import Mesh
 from live.swappers.personal.picture import Seen, Unusable, crossed, draw
 from live.swappers.personal.turn import Turn
 from live.swappers.trained.net import Net, open_net
 
-FAMILY = "personal"
 _EVERY = 2  # frames between two looks at how the wearer looks
 _RECENT = 30  # frames of others after which a face is not waited for
 _FORGET = 300  # frames of others after which a face that was not seen is forgotten
@@ -91,7 +91,7 @@ class Personal:
     def wear(self, persona: Persona) -> None:
         """Raises BadInput for a persona that is no personal engine or has no portraits, else as open_net."""
         card = persona.model
-        if card is None or card.family != FAMILY:
+        if card is None or card.family != PERSONAL:
             raise BadInput(f"{persona.name} is no personal engine", hint="doppelcam teach makes one; or swapper=auto")
         if not persona.views:
             raise BadInput(f"{persona.name} comes without the face that it was taught", hint="teach it again")

@@ -130,6 +130,21 @@ def test_a_consent_that_was_withdrawn_cannot_be_worn_and_one_that_is_limited_onl
         built(folder)
 
 
+def test_a_face_that_stands_for_a_model_has_portraits_in_the_engine(engine, packs, make, finder):
+    pack = make(photos=(), model="anna", model_print="ab" * 32)
+    packs.add(pack)
+    data = (SAMPLE_PORTRAITS / "nia.jpg").read_bytes()
+    portraits = {"portraits": ["p.png"], "sha256": [hashlib.sha256(data).hexdigest()]}
+    folder = engine({"pack": "lena", "photos": [], "print": "ab" * 32, **portraits})
+    (folder / "p.png").write_bytes(data)
+    persona = open_persona(str(folder), finder)
+    assert persona.disclosure == "synthetic" and len(persona.views) == 1
+    with pytest.raises(BadInput, match="taught another face"):
+        choose(str(engine({"pack": "lena", "photos": [], "print": "cd" * 32, **portraits}, "other")))
+    with pytest.raises(ModelError, match="whose face"):
+        choose(str(engine({"pack": "lena", "photos": [], "print": "ab" * 32}, "bare")))
+
+
 class TestWhileItIsWorn:
     """The guard asks for each frame."""
 
