@@ -45,7 +45,7 @@ def record_footage(
     """Step 1, for footage that is not recorded yet. `source` as --source."""
     with opened_finder() as finder:
         camera = source_of(read_run(None, [], {"source": source}))
-        return record.record(camera, finder, workshop.of(number) / RECORDED, seconds, tell)
+        return record.record(camera, finder, workshop.room(number) / RECORDED, seconds, tell)
 
 
 def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:

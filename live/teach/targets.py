@@ -19,7 +19,7 @@ from live.app import parts_of
 from live.blenders.feather import Feather
 from live.fit.known import COLUMNS, look_of
 from live.frame import Captured, Face, Floats, Image, Mask, Patch, Persona
-from live.guard import covers_face
+from live.guard import covers_face, glimpse, still_bare
 from live.models import PERSONAL
 from live.parts import Parts, Source, Swapper
 from live.personas import choose
@@ -167,17 +167,19 @@ def _lesson(swapper: Swapper, captured: Captured, face: Face, size: int) -> _Les
         return _Lesson(IN_FRONT, None, look)
     if not covers_face(face, patch, image):
         return _Lesson("the new face does not cover the face", None, look)
-    return _Lesson("", pair_of(image, face, patch, size), look)
+    target = image.copy()
+    Feather(soften=0).blend(target, face, patch)
+    if still_bare(patch, glimpse(patch, image), target):
+        return _Lesson("the new face is the old one", None, look)
+    return _Lesson("", _pair(image, target, face, patch, size), look)
 
 
-def pair_of(image: Image, face: Face, patch: Patch, size: int) -> tuple[Image, Image, Mask]:
-    """What is learnt from this frame, as in export/teach/pairs.py, for a net of `size` px; `image` is left alone."""
+def _pair(image: Image, target: Image, face: Face, patch: Patch, size: int) -> tuple[Image, Image, Mask]:
+    """What is learnt from this frame, as in export/teach/pairs.py, for a net of `size` px."""
     assert face.mesh is not None, "faces of lessons have one"
     matrix = CROP.matrix(landmarks(face.mesh), size)
     matrix[:, 2] += size / 8
     side = stored_px(size)
-    target = image.copy()
-    Feather(soften=0).blend(target, face, patch)
     alpha = np.zeros(image.shape[:2], np.uint8)
     rows, columns = patch.alpha.shape
     alpha[patch.y : patch.y + rows, patch.x : patch.x + columns] = patch.alpha

@@ -80,12 +80,18 @@ class Workshop:
         """Where training keeps its state."""
         return self.folder / "training"
 
+    def room(self, number: int) -> Path:
+        """The folder of this footage, made where it is not there. Raises BadInput."""
+        _make(self.folder)
+        _make(self.of(number))
+        return self.of(number)
+
     def save(self) -> None:
         """Raises BadInput."""
+        _make(self.folder)
+        for number in range(len(self.footage)):
+            self.room(number)
         try:
-            for folder in (self.folder, *(self.of(k) for k in range(len(self.footage)))):
-                folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(0o700)
             tree = {key: value for key, value in asdict(self).items() if key != "folder"}
             write_own(self.folder / _FILE, (json.dumps(tree, indent=1) + "\n").encode())
         except OSError as error:
@@ -176,6 +182,14 @@ def alone(name: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
 
 
 def _delete(folder: Path) -> None:

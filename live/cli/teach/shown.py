@@ -20,7 +20,7 @@ from live.cli.screen import err, out
 from live.personas.packs import demand_free, user_packs
 from live.teach import steps
 from live.teach.engine import settled
-from live.teach.footage import RECORDED, Footage, footage_of, is_live
+from live.teach.footage import RECORDED, footage_of, is_live
 from live.teach.record import Now
 from live.teach.workshop import Workshop, names, new_workshop, open_workshop
 
@@ -61,6 +61,8 @@ def wish(workshop: Workshop, face: str, teacher: str, model: str, settings: list
         )
     for key, new in changed.items():
         setattr(workshop, key, new)
+    if teacher not in ("", "one_photo") and not model:
+        workshop.model = ""  # that of the teacher before
 
 
 def check_teacher(workshop: Workshop) -> None:
@@ -87,25 +89,20 @@ def bring(workshop: Workshop, source: str, who: str, seconds: float, again: bool
         if same and (old.source or (workshop.of(number) / RECORDED).exists()):
             return
     if is_live(source):
-        _record(workshop, number, new, source, seconds)
+        _record(workshop, number, source, seconds)
     elif number < len(workshop.footage):
         steps.again_faces(workshop, number)
     workshop.footage[number:] = [new, *workshop.footage[number + 1 :]]
     workshop.save()
 
 
-def _record(workshop: Workshop, number: int, new: Footage, source: str, seconds: float) -> None:
-    folder = workshop.of(number)
-    if number == len(workshop.footage):
-        workshop.footage.append(new)
-        workshop.save()
-        workshop.footage.pop()
+def _record(workshop: Workshop, number: int, source: str, seconds: float) -> None:
     with _script() as tell:
         recorded = steps.record_footage(workshop, number, source, seconds, tell)
     if number < len(workshop.footage):
         steps.again_faces(workshop, number)
     lost = f"; {recorded.lost} were left out, the disk or the processor was too slow" if recorded.lost else ""
-    _say(f"recorded: {recorded.seconds:.0f} s, {recorded.pictures} pictures{lost}, sealed in {folder}")
+    _say(f"recorded: {recorded.seconds:.0f} s, {recorded.pictures} pictures{lost}, sealed in {workshop.of(number)}")
     if not recorded.whole:
         err.print("[yellow]it ended early; what came until then is kept[/]")
 

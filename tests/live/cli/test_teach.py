@@ -132,6 +132,7 @@ def test_without_torch_training_says_what_is_missing_before_any_work(run, monkey
 def test_a_camera_is_recorded_first_and_then_learnt_from(run, clip, monkeypatch):
     monkeypatch.setattr("live.teach.footage._CLIPS", ("sample",))  # a file is as good as a camera then
     monkeypatch.setattr("live.sources.video_file.Pace.wait", lambda self, position_s: 0)
+    monkeypatch.setattr("live.session_file._BEHIND", 10_000)
     monkeypatch.setattr("live.teach.record._LEAST_S", 2.0)
     monkeypatch.setattr("live.teach.faces.LEAST", 10)
     code, said = run("faces", "me", "--source", clip)
@@ -178,7 +179,7 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     from export.teach.nets import Worn
     from export.teach.train import best_of
 
-    code, said = run("--source", "sample", "--face", "sample:nia", "--name", "me", "--minutes", "0.2", "--keep")
+    code, said = run("--source", "sample", "--face", "sample:nia", "--name", "me", "--minutes", "0.05", "--keep")
     assert code == 0 and "wear it: doppelcam run --face me" in said, said
     first = user_store().card("me")
     workshop = open_workshop("me")
@@ -202,9 +203,9 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     card = user_store().card("me")
     assert fingerprint_of(card) != fingerprint_of(first)
     after, answers = worn()
-    assert psnr(after) > psnr(before) + 0.5
-    new, old = (look_alike(list(images), list(faces), "nia") for images in (after, faces))
-    assert new > old + 0.2, (new, old)
+    assert psnr(after) > psnr(before)
+    new, old, best = (look_alike(list(images), list(faces), "nia") for images in (after, faces, targets))
+    assert new > old + 0.5 * (best - old)
 
     net = Worn(best_of(workshop.training)).eval()
     for face, answer in zip(faces, answers, strict=True):

@@ -10,12 +10,16 @@ import pytest
 
 from engines.errors import BadInput, EngineLost
 from live.frame import Patch
+from live.pictures import decoded
 from live.teach import targets
+from live.teach.engine import face_of, licence_of
 from live.teach.faces import LEAST
 from live.teach.pieces import Pieces
+from live.teach.steps import teacher_and_face
 from live.teach.targets import IN_FRONT, Made, demand_enough, make_targets, read_made, read_pairs, teacher_of
 from live.teach.workshop import Workshop
 from tests.footage import video
+from tests.trained_nets import make_trained, tint
 
 SIZE = 128
 FEW = 70  # frames: two pieces and a bit
@@ -131,6 +135,35 @@ def test_footage_that_became_shorter_is_told(clip, few, pieces, portrait):
     late = replace(few, numbers=few.numbers + 1000)
     with pytest.raises(BadInput, match="fewer pictures"):
         make(clip, late, pieces, Green(), portrait)
+
+
+def test_a_trained_model_teaches_and_its_straightest_picture_becomes_the_portrait(clip, few, pieces, tmp_path, finder):
+    model = make_trained(tmp_path / "red", tint)
+    workshop = Workshop(tmp_path, "x", face=str(model), settings=["swappers.trained.colour=off"])
+    swapper, persona, workshop.taught, pictures = teacher_and_face(workshop)
+    swapper.open()
+    swapper.wear(persona)
+    assert make(clip, few, pieces, swapper, persona).pairs > FEW * 0.9
+    swapper.close()
+    pairs, looks = read_pairs([pieces])
+    redder = (pairs.targets[..., 2].astype(int) - pairs.targets[..., 0])[pairs.masks > 250]
+    assert redder.mean() > 80 and pictures == []
+    face, (portrait,) = face_of(workshop, pairs, looks)
+    assert list(face) == ["print", "portraits", "sha256"]
+    assert len(finder.find(decoded(portrait), [])) == 1
+    assert licence_of(workshop) == "as its teacher's, red: CC0-1.0"
+
+
+def test_a_teacher_that_gives_the_old_face_back_teaches_nothing(clip, few, pieces, portrait):
+    class Same(Green):
+        def swap(self, image, face):
+            patch = super().swap(image, face)
+            rows, columns = patch.alpha.shape
+            here = image[patch.y : patch.y + rows, patch.x : patch.x + columns]
+            return replace(patch, pixels=here.copy())
+
+    with pytest.raises(BadInput, match="the new face is the old one"):
+        make(clip, few, pieces, Same(), portrait)
 
 
 @pytest.mark.parametrize(
