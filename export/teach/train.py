@@ -89,13 +89,14 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     *,
     more: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
     """Train until `seconds` are spent in all runs, nothing better comes, or `stop()`; the best weights lie in `state`.
 
     Goes on from `state` where there is one; with `more` also if it was taught from other pairs, and for `seconds` more.
     Raises BadInput: a state of another size or (without `more`) other pairs, a damaged one, one that cannot be written.
     """
-    torch.set_num_threads(_cores())
+    threads = _Threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     course = _course(pairs, size, state, more)
     learned, asked = pairs.split()
@@ -104,13 +105,13 @@ def train(
     weights = _where_it_moves(lessons).to(device)
     for net in (course.net, course.mean):
         net.to(device)
-    begun_s, before_s = time.monotonic(), course.spent_s
+    begun_s, before_s = clock(), course.spent_s
     psnr, preview = _examine(course.mean, exam, device)
     said = Progress(course.step, course.spent_s, seconds, psnr, max(psnr, course.best_db), preview)
     examined_s = begun_s
     tell(said)
     while True:
-        now_s = time.monotonic()
+        now_s = clock()
         course.spent_s = before_s + now_s - begun_s
         over = course.spent_s >= seconds or stop()
         over = over or course.spent_s - course.best_at_s > max(3 * _EXAM_S, _PATIENCE * seconds)
@@ -129,9 +130,11 @@ def train(
                 ) from None
             said = Progress(course.step, course.spent_s, seconds, psnr, course.best_db, preview)
             tell(said)
+            threads = _Threads()
         if over:
             return said
-        rate = _RATE * min(1, course.step / 100) * (0.5 + 0.5 * math.cos(math.pi * course.spent_s / seconds)) + 1e-5
+        threads.begin(now_s)
+        rate = _RATE * min(1, course.step / 50) * (0.5 + 0.5 * math.cos(math.pi * course.spent_s / seconds)) + 1e-5
         for group in course.optimiser.param_groups:
             group["lr"] = rate
         loss = _loss(course.net, _to(lessons.draw(_BATCH), device), weights)
@@ -141,6 +144,35 @@ def train(
         course.optimiser.step()
         course.step += 1
         _average(course.mean, course.net, min(0.998, course.step / (course.step + 50)))
+
+
+class _Threads:
+    """Tries out one thread, then as many as there are processors, and goes back to one as soon as they are no faster.
+
+    Threads that wait for each other spin: while other programs work, two can be many times slower than one.
+    """
+
+    _STEPS = 3  # of each
+
+    def __init__(self) -> None:
+        self._took_s: list[float] = []
+        self._begun_s: float | None = None
+        torch.set_num_threads(1)
+
+    def begin(self, now_s: float) -> None:
+        """A step begins."""
+        if self._begun_s is not None and len(self._took_s) < 2 * self._STEPS:
+            self._took_s.append(now_s - self._begun_s)
+            one, many = self._took_s[: self._STEPS], self._took_s[self._STEPS :]
+            if len(self._took_s) == self._STEPS:
+                torch.set_num_threads(_processors())
+            elif many and many[-1] >= min(one):
+                torch.set_num_threads(1)
+        self._begun_s = now_s
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def best_of(state: Path) -> Student:
@@ -207,7 +239,7 @@ def _where_it_moves(lessons: Lessons) -> Tensor:
 
 def _loss(net: Student, batch: Batch, weights: Tensor) -> Tensor:
     image, masks = net(batch.face)
-    soft = functional.avg_pool2d(batch.mask, 5, 1, 2)
+    soft = functional.interpolate(functional.avg_pool2d(batch.mask, 4), scale_factor=4.0, mode="nearest")
     share = (0.02 + soft * weights) * (1 - 0.9 * batch.front)
     share = share / share.mean()
     off = image - batch.target
@@ -252,8 +284,3 @@ def _fingerprint(pairs: Pairs) -> str:
     for planes in (pairs.faces, pairs.targets, pairs.masks):
         digest.update(np.ascontiguousarray(planes[:: max(1, len(pairs) // 50)]).data)
     return digest.hexdigest()
-
-
-def _cores() -> int:
-    """Threads that wait for each other spin: more of them than processors would be slower than one."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
