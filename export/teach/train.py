@@ -92,7 +92,7 @@ def train(
 ) -> Progress:
     """Train until `seconds` are spent in all runs, nothing better comes, or `stop()`; the best weights lie in `state`.
 
-    Goes on from `state` where there is one; if that was taught from other pairs, for `seconds` more and with a new exam.
+    Goes on from `state` where there is one; if that was taught from other pairs, for `seconds` more, with a new exam.
     Raises BadInput: a state of another size, a damaged one, one that cannot be written.
     """
     threads = _Threads()

@@ -25,7 +25,7 @@ def test_every_frame_comes_out_in_order_when_nothing_may_be_lost():
     assert witness.numbers() == list(range(1, 201))
     assert set(witness.states()) == {"live"}
     assert loop.ledger.report()["frames"] | {"per_second": 0} == {
-        "in": 200, "processed": 200, "live": 200, "held": 0, "bare": 0, "failed": 0, "per_second": 0,
+        "in": 200, "processed": 200, "live": 200, "held": 0, "bare": 0, "failed": 0, "stood_in": 0, "per_second": 0,
     }  # fmt: skip
 
 
