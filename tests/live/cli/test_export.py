@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import shutil
 
 import av
 import pytest
 
 from engines.card import read_card
 from engines.runtimes._trt_graph import fit
+from tests import command
 
 # The models that the whole chain is tried with; one of each kind more with `pytest -m long`.
 CHAIN = ["saehd_liae_ud"]
@@ -22,9 +21,7 @@ MORE = [
 
 
 def doppelcam(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    environment = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=110, env=environment)
+    return command.doppelcam(*args, cwd=cwd, columns=100)
 
 
 @pytest.mark.parametrize("name", [*CHAIN, *(pytest.param(name, marks=pytest.mark.long) for name in MORE)])
@@ -83,7 +80,7 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(reference, tmp_path, arg
 
 
 def test_tensorrt_without_a_gpu_says_so(reference, tmp_path):
-    if subprocess.run(["which", "nvidia-smi"], capture_output=True, check=False).returncode == 0:
+    if shutil.which("nvidia-smi"):
         pytest.skip("there is an NVIDIA driver here")
     done = doppelcam("export", reference("dfl1_h64_light"), "--out", "model", "--tensorrt", cwd=tmp_path)
     assert done.returncode == 2 and "tensor_rt" in done.stderr

@@ -1,11 +1,10 @@
-"""`doppelcam run` as a user runs it: a process, its exit code, what it prints and what it leaves."""
+"""`doppelcam run` as a user runs it: its exit code, what it prints and what it leaves; as a process of its own too."""
 
 from __future__ import annotations
 
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -18,18 +17,18 @@ from engines.errors import LoopFailed
 from live import session
 from live.cli.run import run
 from live.personas import SAMPLE_PORTRAITS
+from tests.command import COMMAND, doppelcam
 from tests.doubles import ColourFinder, NumberedCamera, StayingWitness, make_loop
 from tests.trained_nets import make_trained, tint
 
 
-def doppelcam(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
+def process(*args, cwd):
+    return subprocess.run([*COMMAND, *args], cwd=cwd, capture_output=True, text=True, timeout=100, input="")
 
 
 def test_the_main_job_on_the_sample(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("first_use")))
-    done = doppelcam(
+    done = process(
         "run", "--source", "sample", "--face", "sample", "--sink", "swapped.mp4", "--sink", "null", "--fast",
         "--report", "report.json", cwd=tmp_path,
     )  # fmt: skip
@@ -143,10 +142,16 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2_and_nothing_is_left(args
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_process_that_cannot_start_ends_the_same_way(folder):
+    done = process("run", "--source", "sample", "--face", "flat.png", "--sink", "out.mp4", cwd=folder)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: no face was found in flat.png\nhint:  ") and done.stderr.count("\n") == 2
+
+
 def test_ctrl_c_leaves_a_playable_recording(tmp_path):
     args = ["run", "--source", "sample", "--set", "sources.sample.repeat=true", "--face", "sample", "--sink", "out.mp4"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from live.cli import main; main()", *args],
+        [*COMMAND, *args],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

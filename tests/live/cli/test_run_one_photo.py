@@ -14,10 +14,10 @@ from live.cover import draw_cover
 from live.personas import SAMPLE_PORTRAITS
 from live.pictures import read_picture
 from tests.clips import write_clip
-from tests.live.cli.test_run import doppelcam
+from tests.command import doppelcam
 from tests.one_photo_nets import CONVERTERS, RECOGNISER, SWAPPERS, converter, enhancer, recogniser, swapper
 
-pytestmark = pytest.mark.long  # each run is a process of its own
+pytestmark = pytest.mark.long  # each runs the sample
 
 PLAIN = ("--engine", "onnx_runtime:cpu:fp32", "--set", "swappers.one_photo.colour=off")
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 
 import cv2
 import pytest
 
 from tests.clips import write_clip
+from tests.command import doppelcam
 from tests.live.marks.call import sample
-
-
-def doppelcam(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
