@@ -25,14 +25,14 @@ def doppelcam(*args, cwd):
 
 
 @pytest.mark.parametrize("name", [*CHAIN, *(pytest.param(name, marks=pytest.mark.long) for name in MORE)])
-def test_from_the_checkpoint_to_the_video(reference, tmp_path, name):
+def test_from_the_checkpoint_to_the_video(reference, tmp_path, two_seconds, name):
     done = doppelcam("export", reference(name), "--out", "model", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "face type" in done.stdout and "GFLOP" in done.stdout and "ms a face on" in done.stdout
     card = read_card(tmp_path / "model")
     assert card.family == "trained" and fit(card.model(), name)
-    args = ["--face", "model", "--source", "sample", "--sink", "out.mp4", "--fast", "--seconds", "3"]
-    done = doppelcam("run", *args, "--report", "report.json", cwd=tmp_path)
+    args = ["--face", "model", "--source", two_seconds, "--sink", "out.mp4", "--fast", "--seconds", "3"]
+    done = doppelcam("run", *args, "--engine", "onnx_runtime:cpu:fp32", "--report", "report.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["frames"]["live"] > 10 and report["frames"]["failed"] == 0 and not report["errors"]

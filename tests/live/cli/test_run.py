@@ -49,20 +49,20 @@ def test_the_main_job_on_the_sample(tmp_path, tmp_path_factory, monkeypatch):
         assert sum(1 for _ in video.decode(video=0)) == 300
 
 
-def test_a_trained_model_is_worn(tmp_path):
+def test_a_trained_model_is_worn(tmp_path, two_seconds):
     make_trained(tmp_path / "anna", tint)
     done = doppelcam(
-        "run", "--source", "sample", "--face", "anna", "--sink", "out.mp4", "--fast", "--report", "report.json",
+        "run", "--source", two_seconds, "--face", "anna", "--sink", "out.mp4", "--fast", "--report", "report.json",
         "--set", "swappers.trained.colour=off", "--engine", "onnx_runtime:cpu:fp32", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anna", "out.mp4", "report.json"]
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["frames"]["live"] >= 255 and report["errors"] == {}
+    assert report["frames"]["live"] >= 55 and report["errors"] == {}
     assert set(report["engines"]) == {"face_detector", "face_mesh", "iris", "occlusion", "anna"}
     with av.open(str(tmp_path / "out.mp4")) as video:
         frames = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
-    assert len(frames) == 300
+    assert len(frames) == 60
     with av.open(str(SAMPLE_PORTRAITS.parent / "camera.mp4")) as video:
         bare = next(video.decode(video=0)).to_ndarray(format="bgr24")
     redder = frames[0][..., 2].astype(int) - frames[0][..., 0] - bare[..., 2] + bare[..., 0] > 20
