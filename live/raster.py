@@ -87,4 +87,5 @@ def point_normals(points, triangles, normals):  # type: ignore[no-untyped-def]
     for p in range(points.shape[0]):
         length = np.sqrt(normals[p, 0] ** 2 + normals[p, 1] ** 2 + normals[p, 2] ** 2)
         if length > 0:
-            normals[p] /= length
+            for k in range(3):  # not a row at once: that takes numba two seconds to compile
+                normals[p, k] /= length
