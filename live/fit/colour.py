@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from live.compiled import compiled
 from live.frame import Face, Floats, Image, Mask
 
 SMALL_PX = 32
@@ -80,7 +80,7 @@ def colour_map(new: Image, old: Image, seen: Mask) -> Map | None:
     return map
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def reinhard(lab, wearer, seen):  # type: ignore[no-untyped-def]
     """Bring mean and spread of `lab` f32 [n, n, 3] to those of `wearer`, in place, over the pixels that are `seen`
     (u8 [n, n], above 127). Answers how many these are.
@@ -106,7 +106,7 @@ def reinhard(lab, wearer, seen):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def affine(before, after, seen, map):  # type: ignore[no-untyped-def]
     """Fill `map` f32 [3, 4] with what turns `before` u8 [n, n, 3] into `after` f32 [n, n, 3], 0..1, best in least
     squares, where it is `seen`. A soft pull is to no change: a face of one colour tells no slope.
