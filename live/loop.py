@@ -165,6 +165,8 @@ class Loop:
         def done() -> None:
             for mailbox in mailboxes:
                 mailbox.close()
+            if name in ("swap", "pixels"):  # the engine thread may wait for a credit of theirs
+                self._entrance.abandon()
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
 

@@ -88,17 +88,16 @@ def train(
     tell: Callable[[Progress], None],
     stop: Callable[[], bool] = lambda: False,
     *,
-    more: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
     """Train until `seconds` are spent in all runs, nothing better comes, or `stop()`; the best weights lie in `state`.
 
-    Goes on from `state` where there is one; with `more` also if it was taught from other pairs, and for `seconds` more.
-    Raises BadInput: a state of another size or (without `more`) other pairs, a damaged one, one that cannot be written.
+    Goes on from `state` where there is one; if that was taught from other pairs, for `seconds` more, with a new exam.
+    Raises BadInput: a state of another size, a damaged one, one that cannot be written.
     """
     threads = _Threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    course = _course(pairs, size, state, more)
+    course = _course(pairs, size, state)
     learned, asked = pairs.split()
     lessons = Lessons(learned, size, np.random.default_rng(course.step))
     exam = Lessons(asked, size, np.random.default_rng(0), things=False)
@@ -175,16 +174,24 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def best_of(state: Path) -> Student:
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """How long a net was taught: steps, and seconds since its footage changed last."""
+
+    step: int
+    spent_s: float
+
+
+def best_of(state: Path) -> tuple[Student, Taught]:
     """The net that did best, ready to be written. Raises BadInput."""
     kept = _read(state)
     net = Student(kept["size"])
     net.load_state_dict(kept["best"] or kept["mean"])
     net.eval()
-    return net
+    return net, Taught(kept["step"], kept["spent_s"])
 
 
-def _course(pairs: Pairs, size: int, state: Path, more: bool) -> _Course:
+def _course(pairs: Pairs, size: int, state: Path) -> _Course:
     print_ = _fingerprint(pairs)
     torch.manual_seed(0)
     net, mean = Student(size), Student(size)
@@ -198,8 +205,6 @@ def _course(pairs: Pairs, size: int, state: Path, more: bool) -> _Course:
         raise BadInput(
             f"{state} was begun with {kept['size']} px, not {size}", hint=f"take --size {kept['size']}, or begin anew"
         )
-    if kept["taught_from"] != print_ and not more:
-        raise BadInput(f"{state} was taught from other pictures", hint="begin anew")
     net.load_state_dict(kept["net"])
     mean.load_state_dict(kept["mean"])
     if kept["taught_from"] != print_:  # another exam, another clock
@@ -212,7 +217,7 @@ def _course(pairs: Pairs, size: int, state: Path, more: bool) -> _Course:
 def _read(state: Path) -> dict[str, Any]:
     try:
         kept: dict[str, Any] = torch.load(state, map_location="cpu", weights_only=True)
-        kept["size"], kept["net"], kept["best"]
+        kept["size"], kept["net"], kept["best"]  # what any has
     except FileNotFoundError:
         raise BadInput(f"nothing was trained yet: there is no {state}") from None
     except Exception as error:

@@ -138,7 +138,7 @@ def train(workshop: Workshop, seconds: float, tell: Callable[[Progress], None], 
             _write_preview(preview(workshop), now.preview)
         tell(now)
 
-    return training.train(pairs, workshop.size, seconds, workshop.training, show, stop, more=True)
+    return training.train(pairs, workshop.size, seconds, workshop.training, show, stop)
 
 
 def export(workshop: Workshop, keep: bool, tell: Callable[[str], None]) -> ModelCard:

@@ -8,6 +8,7 @@ the net's picture is clean.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ _SAME = 3.0  # grey levels by which it differs from the old one, at least
 _MOST_HIDDEN = 0.6  # part of the face; if more seems hidden, that is not believed (as live/occlusion.py has it)
 _FRONT_PX = 64
 _SOFT = 1.15  # times that the camera is softer than the net's picture, from which that is drawn softer
+_FADES = 0.06  # part of the crop's side in which the new face fades at the border
 _OPENINGS = (INNER_LIPS, RIGHT_EYE, LEFT_EYE)  # where the wearer's own may be seen
 _HULL = list(CORE[1:])
 
@@ -59,7 +61,7 @@ def draw(net: Net, image: Image, face: Face, seen: Seen, noise: Noise, front: bo
     _demand_a_face(new, mask, old, core)
     packed = np.empty((*mask.shape, 4), np.uint8)
     packed[..., :3] = new
-    packed[..., 3] = cv2.max(mask, core)
+    packed[..., 3] = cv2.max(cv2.min(mask, _fading(net.out_size)), core)
     packed[[0, -1], :, 3] = packed[:, [0, -1], 3] = 0
     left, top, right, bottom = rect = shown_in(packed[..., 3], place, image)
     if right - left < 2 or bottom - top < 2:
@@ -87,6 +89,13 @@ def _shaped(given: dict[str, Array], size: int) -> tuple[Image, Mask]:
     if new.dtype != np.uint8 or mask.dtype != np.uint8:
         raise Unusable("the net gives no picture in bytes")
     return new, mask
+
+
+@cache
+def _fading(size: int) -> Mask:
+    """u8 [size, size]: 255, but for the border, where a face that is larger than the crop fades."""
+    ramp = np.minimum(np.arange(size), np.arange(size)[::-1]) * (255 / (_FADES * size))
+    return np.minimum(np.minimum(ramp, ramp[:, None]), 255).astype(np.uint8)
 
 
 def _core(mesh: Floats, points: Floats, place: Floats, size: int) -> Mask:

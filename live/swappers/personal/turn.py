@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 AHEAD, FADE = 5, 9  # frames that the mesh swap draws unseen; frames in which one face becomes the other
 AGAIN = 30  # frames after which one that failed is asked again
-_PACE = 0.25  # how far the distance follows each look
+_PACE = 0.35  # how far the distance follows each look
 _MOST = 3.0  # farther is no farther
 _BACK = 0.75  # part of the reach within which a look must be to be called known again
 

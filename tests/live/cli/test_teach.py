@@ -207,7 +207,7 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     new, old, best = (look_alike(list(images), list(faces), "nia") for images in (after, faces, targets))
     assert new > old + 0.5 * (best - old)
 
-    net = Worn(best_of(workshop.training)).eval()
+    net = Worn(best_of(workshop.training)[0]).eval()
     for face, answer in zip(faces, answers, strict=True):
         for name, wanted in zip(("image", "face_mask", "front"), net(torch_of(face)), strict=True):
             assert np.abs(answer[name].astype(int) - wanted.detach().numpy()).max() <= 1

@@ -140,7 +140,7 @@ def test_the_irises_are_looked_for_while_the_mesh_swap_draws(personal, portrait,
     personal.swap(portrait.image, face)
     assert not personal.wants_irises
     looks["is"] = 3.0
-    for _ in range(8):
+    for _ in range(AHEAD):
         personal.swap(portrait.image, face)
     assert personal.wants_irises and not personal.stood_in
 
