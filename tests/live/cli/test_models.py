@@ -25,6 +25,7 @@ from live.cli import app, models
 from live.models import open_card, shipped, shipped_names
 from tests.command import doppelcam
 from tests.foreign_nets import EMAP, FOREIGN, foreign, net
+from tests.personal_nets import known_looks, make_personal
 
 ROOT = Path(__file__).parents[3]
 
@@ -332,3 +333,9 @@ def test_a_pack_without_what_it_should_hold(run, pullable, pack):
         run("pull", "buffalo_l", "--accept-licence")
     assert user_store().names() == []
     assert not [path for path in (user_store().root / ".downloads").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_personal_engine_is_listed_as_one(run, portrait, tmp_path):
+    run("add", make_personal(tmp_path / "worn", known_looks(portrait)))
+    (line,) = (line for line in run("list").stdout.splitlines() if line.startswith("worn "))
+    assert "personal" in line and "trained" not in line

@@ -80,6 +80,18 @@ def eyeless():
     finder.close()
 
 
+def test_irises_are_left_out_while_nobody_looks_at_them(finder):
+    image = read_picture(SAMPLE_PORTRAITS / "nia.jpg")
+    face = finder.find(image, [])[0]
+    face.track = 1
+    finder.irises = False
+    (calm,) = finder.find(image, [face])
+    assert face.irises is not None and calm.irises is None and calm.track == 1
+    finder.irises = True
+    (again,) = finder.find(image, [calm])
+    assert np.abs(again.irises - face.irises).max() < 1
+
+
 def openings(mesh):
     """Mean distance between the lids, right and left, as part of the distance between the eyes' outer corners."""
     eyes = np.linalg.norm(mesh[33, :2] - mesh[263, :2])
