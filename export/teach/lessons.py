@@ -26,7 +26,7 @@ _OFTEN = 4.0  # a pair is drawn at most so many times as often as others: one ma
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """float32 0..1: `face`, `target` [n, 3, size, size] BGR, `mask` and `front` [n, 1, size, size]; of `which` pairs."""
+    """float32 0..1: `face`, `target` [n, 3, size, size] BGR, `mask`, `front` [n, 1, size, size]; of `which` pairs."""
 
     which: Tensor
     face: Tensor

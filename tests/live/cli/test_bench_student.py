@@ -10,7 +10,7 @@ from live.cli.bench.student import taught_by
 from live.sources.sample import Sample
 from tests.clips import write_clip
 from tests.command import doppelcam
-from tests.personal_nets import change_card, known_looks, make_personal
+from tests.personal_nets import known_looks, make_personal
 
 
 @pytest.fixture(scope="module")
