@@ -15,8 +15,8 @@ from tests.personal_nets import known_looks, make_personal
 
 @pytest.fixture(scope="module")
 def engine(portrait, tmp_path_factory):
-    """It knows the wearer of `portrait` only, so that it is the mesh swap that draws the sample's."""
-    return make_personal(tmp_path_factory.mktemp("engines") / "me", known_looks(portrait))
+    """It was taught looks that nobody has, so that it is always the mesh swap that draws."""
+    return make_personal(tmp_path_factory.mktemp("engines") / "me", known_looks(portrait) + 100)
 
 
 @pytest.fixture(scope="module")
