@@ -20,10 +20,11 @@ import numpy.typing as npt
 import torch
 
 from engines.card import CARD_FILE, ModelCard, read_card
-from engines.door import open_variant
+from engines.choose import measure, pick
+from engines.door import candidates, open_variant
 from engines.engine import Variant
 from engines.errors import BadInput, ModelError
-from export.teach.nets import Worn
+from export.teach.nets import Student, Worn
 from export.teach.pairs import CROP
 from export.teach.train import best_of
 
@@ -96,6 +97,22 @@ def write_engine(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return read_card(out)
+
+
+def net_ms(size: int) -> float:
+    """How long a net of this size takes on one thread here, on the best of what is installed; inf: it runs nowhere."""
+    torch.manual_seed(0)
+    student = Student(size)
+    student.begin(torch.rand(3, size, size))
+    with tempfile.TemporaryDirectory(prefix="teach-") as folder:
+        data = _onnx(Worn(student).eval(), size)
+        (Path(folder) / NET).write_bytes(data)
+        card = ModelCard(
+            Path(folder), f"a net of {size} px", FAMILY, {"onnx": NET}, {}, "", False, "",
+            {NET: hashlib.sha256(data).hexdigest()}, {"face_mask": 255.0, "front": 255.0}, trusted=True,
+        )  # fmt: skip
+        best = pick(measure(card, candidates(card, threads=1), open_variant))
+    return float("inf") if best is None else best.p50_ms
 
 
 def _onnx(worn: Worn, size: int) -> bytes:
