@@ -19,6 +19,7 @@ from engines.errors import BadInput, NotAvailable
 from engines.own_file import write_own
 from engines.plugins import import_failure
 from engines.store import user_store
+from export.teach.pairs import SIZES
 from live.app import kind_of, opened_finder, source_of
 from live.cast import each_of
 from live.frame import Image, Persona
@@ -36,7 +37,8 @@ from live.teach.workshop import PREVIEW, Workshop
 if TYPE_CHECKING:
     from export.teach.train import Progress
 
-AUTO_PX = 128
+_FINE_ENOUGH = 0.7  # pixels of the net's crop for one of the frame
+_QUICK_MS = 6.0  # a net that takes longer is made smaller
 
 
 def record_footage(
@@ -97,7 +99,7 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
     if not workshop.taught:
         keep_portraits(workshop.portraits, pictures)
         workshop.taught = taught
-    workshop.size = workshop.size or AUTO_PX
+    workshop.size = workshop.size or size_for(footage.faces["crop_px"])
     workshop.save()
     source, pieces = open_footage(footage, workshop.of(number)), workshop.targets(number)
     try:
@@ -115,9 +117,28 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
     return footage
 
 
+def size_for(crop_px: float) -> int:
+    """The net's side for faces that are so large in the footage: fine enough for them, and quick enough here."""
+    wide = [size for size in SIZES if size >= _FINE_ENOUGH * crop_px]
+    for size in reversed(SIZES[: len(SIZES) - len(wide) + 1]):
+        if size == SIZES[0] or not _torch() or _net_ms(size) <= _QUICK_MS:
+            return size
+    raise AssertionError("the smallest size is always quick enough")
+
+
+def _net_ms(size: int) -> float:
+    from export.teach.write import net_ms
+
+    return net_ms(size)
+
+
+def _torch() -> bool:
+    return find_spec("torch") is not None
+
+
 def demand_torch() -> None:
     """Raise NotAvailable where training cannot be done."""
-    if find_spec("torch") is None:
+    if not _torch():
         raise NotAvailable("training needs PyTorch, which is not installed", hint='pip install "doppelcam[teach]"')
 
 
