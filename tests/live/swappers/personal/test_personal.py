@@ -289,6 +289,15 @@ def test_a_narrow_mask_is_widened_to_the_features(portrait, face, finder, tmp_pa
     assert (patch.alpha[at[:, 1], at[:, 0]] > 127).all() and not swapper.stood_in
 
 
+def test_a_mask_that_is_nowhere_quite_nothing_makes_no_larger_patch(portrait, face, finder, tmp_path):
+    sizes = []
+    for name, rest in (("clear", 0.0), ("faint", 0.02)):
+        mask = np.maximum(ellipse(), rest)
+        swapper = opened(worn(make_personal(tmp_path / name, known_looks(portrait), face_mask=mask), finder))
+        sizes.append(swapper.swap(portrait.image, face).alpha.shape)
+    assert sizes[0] == sizes[1]
+
+
 def test_a_face_outside_the_picture_gives_a_patch_that_shows_nothing(personal, portrait, face):
     far = np.array([9000, 0, 0], np.float32)
     gone = replace(face, mesh=face.mesh + far, points=face.points + far[:2])
