@@ -32,7 +32,7 @@ from live.intake import Intake
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Finder, Keyed, Parts, Swapper
+from live.parts import Keyed, Parts, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
@@ -40,6 +40,7 @@ from live.stage import Stage, errors_of, wait_opened
 from live.steps import ENGINE_LOST, Steps
 from live.trace import Clock, Ledger, clock
 from live.track import Tracks
+from live.wardrobe import Failed, Make
 
 _TICK_S = 0.05
 _CAMERA_LOST, _WAITING = "camera lost, looking for it", "waiting for a picture"
@@ -142,13 +143,13 @@ class Loop:
         """The key for it was pressed: cover, or show again, but not by a key that is held down."""
         self._hand.key()
 
-    def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
+    def wear(self, persona: Make, swapper: Swapper | None = None, failed: Failed | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
 
-        Until it is done the old face or a cover is shown; if it fails the old face stays, and the ledger tells why.
-        BadInput: the swapper is of the kind that lives on another thread.
+        Until it is done the old face or a cover is shown; if it fails the old face stays, the ledger tells why, and
+        `failed` is called on one of the loop's threads. BadInput: the swapper is of the kind that lives on another.
         """
-        self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
+        self._steps.wardrobe.ask(persona, swapper, self.parts.swapper, failed)
 
     # ---- starting, watching, finishing
 

@@ -8,13 +8,17 @@ import sys
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engines.errors import BadInput
+from engines.errors import BadInput, DoppelcamError
 from live.cli.cover_key import CoverKey
 from live.cli.screen import say
+
+if TYPE_CHECKING:
+    from live.panel.server import Panel
+    from live.run import Run
 
 PORT = 8770
 
@@ -38,16 +42,10 @@ def panel(
 
     For example: [bold]doppelcam panel --source sample[/]
     """
-    from live.panel.server import Panel
     from live.run import read_run
-    from live.settings import merge
 
     flags: dict[str, Any] = {"source": source, "face": face, "model": model, "sink": sink or None, "engine": engine}
-    run = read_run(profile, set_ or [], flags)
-    run.face = run.face or "sample:joel"
-    run.tree = merge({"sources": {"sample": {"repeat": True}}}, run.tree)
-    held = Panel(run)
-    held.show.choose(run)  # what is wrong with the flags is told here, not on the page
+    held = _panel(read_run(profile, set_ or [], flags), kept=profile is None and not set_ and not any(flags.values()))
     try:
         url = held.open(port)
     except BadInput as error:
@@ -77,6 +75,31 @@ def panel(
         held.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _panel(run: Run, *, kept: bool) -> Panel:
+    """The panel for this run, or for the one that was kept for this time, where that is still good. Raises BadInput."""
+    from live.panel import presets
+    from live.panel.server import Panel
+    from live.settings import merge
+
+    def checked(run: Run) -> Panel:
+        run.face = run.face or "sample:joel"
+        run.tree = merge({"sources": {"sample": {"repeat": True}}}, run.tree)
+        made = Panel(run)
+        made.show.check()  # what is wrong with the flags is told here, not on the page
+        return made
+
+    try:
+        found = presets.kept() if kept else None
+        return checked(found or run)
+    except DoppelcamError as error:
+        if not kept:
+            raise
+        say(f"what was kept for this start is left out: {error.message}")
+        made = checked(run)
+        made.show.complain(error)
+        return made
 
 
 def open_page(url: str) -> None:

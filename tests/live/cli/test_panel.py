@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from live.cli.panel import open_page
+from live.panel import presets
+from live.run import read_run
 from tests.live.panel.conftest import until
 
 COMMAND = [sys.executable, "-c", "from live.cli import main; main()", "panel", "--no-open"]
@@ -47,6 +49,29 @@ def test_it_waits_for_go_live_where_no_source_is_given(start):
     assert state(url)["phase"] == "off" and state(url)["face"] == "sample:joel"
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_without_flags_it_starts_with_what_was_kept_and_with_flags_as_they_say(start, config):
+    presets.keep(read_run(None, ["guard.hold_ms=250"], {"source": "sample", "face": "sample:nia"}))
+    _, url, _ = start("--port", "0")
+    assert (state(url)["phase"], state(url)["source"], state(url)["face"]) == ("off", "sample", "sample:nia")
+    _, url, _ = start("--port", "0", "--set", "guard.hold_ms=300")
+    assert (state(url)["source"], state(url)["face"]) == ("camera", "sample:joel")
+
+
+@pytest.mark.parametrize("text", ["source = ", 'source = "sample"\nface = "sample:nobody"'])
+def test_what_was_kept_and_is_no_good_is_said_and_left_out(start, config, text):
+    (config / "doppelcam").mkdir()
+    (config / "doppelcam" / "panel.toml").write_text(text)
+    _, url, lines = start("--port", "0")
+    assert state(url)["face"] == "sample:joel" and state(url)["trouble"]["message"]
+    assert "left out" in "".join(lines)
 
 
 def test_a_source_starts_at_once_and_ctrl_c_ends_it(start):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engines.errors import BadInput
@@ -27,6 +29,20 @@ def test_another_face_is_put_on_without_a_new_loop(panel):
         until(lambda name=name: worn(panel) == name)
         assert panel.show.state()["face"] == f"sample:{name}"
     assert loop_of(panel) is loop
+
+
+def test_a_face_that_fails_late_is_not_the_chosen_one(panel, tmp_path):
+    loop, before = loop_of(panel), panel.show.state()
+    panel.show.change(replace(panel.show.run, face=str(tmp_path / "gone.jpg")))
+    trouble = until(lambda: panel.show.state()["trouble"])
+    assert "gone.jpg" in trouble["message"]
+    assert panel.show.state()["face"] == before["face"] and worn(panel) == before["worn"]["name"]
+    assert loop_of(panel) is loop
+    say(panel, "POST", "wear", {"face": "sample:nia"})
+    until(lambda: worn(panel) == "nia")
+    assert panel.show.state()["trouble"] is None
+    say(panel, "POST", "wear", {"face": "sample:joel"})
+    until(lambda: worn(panel) == "joel")
 
 
 def test_what_is_looked_at_for_each_picture_is_set_while_it_runs(panel):
@@ -121,7 +137,7 @@ def test_a_face_without_consent_is_not_put_on_where_viewers_are_told_elsewhere(t
         panel.show.start()
         live(panel)
         with pytest.raises(BadInput, match="nobody's consent"):
-            panel.show.wear(str(nobody))
+            panel.show.change(replace(panel.show.run, face=str(nobody)))
         assert worn(panel) == "joel" and panel.show.run.face == "sample:joel"
         assert panel.show.state()["addresses"]["mjpeg:0"].startswith("http://127.0.0.1:")
 
