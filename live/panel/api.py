@@ -122,7 +122,7 @@ def _operation(call: Call) -> dict[str, Any]:
     if call.work is not None:
         made["responses"]["400"] = {"description": "refused, and why", "content": refused}
     if call.method == "GET":
-        if call.work is None:
+        if call.asks:
             made["responses"]["404"] = {"description": "there is none"}
         return made
     made["responses"]["413"] = {"description": "too large"}

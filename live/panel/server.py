@@ -3,6 +3,9 @@
 It stands behind local_server's door: loopback, a secret in the address, Host and Origin checked, nothing from
 elsewhere. The secret is in the path and in no cookie: a cookie of 127.0.0.1 would be sent to every other server on this
 machine, whatever its port, and along with requests that another page makes.
+
+With `admit` other devices come in by another door (local_server/remote). They see what others see, and never the
+camera's own picture, nor the addresses of other pages here, in which secrets are.
 """
 
 from __future__ import annotations
@@ -16,29 +19,35 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engines.errors import DoppelcamError
 from live.doctor import CHECKS, examine
 from live.local_server import LocalServer
 from live.local_server.door import read_body
+from live.local_server.remote import SignIn
+from live.local_server.remote.password import Password
 from live.panel import choices, presets
 from live.panel.api import SWITCH, TEXT, TEXTS, VALUE, Call, openapi, told
 from live.panel.controls import adjusted, controls
 from live.panel.faces import MOST_PHOTO, Gallery
+from live.panel.preview import Preview, RemotePreview
 from live.panel.show import Show
-from live.panel.watchers import KINDS, Watcher, Watchers
+from live.panel.watchers import AFTER, KINDS, Watcher, Watchers
 from live.run import Run
 
 _STATE_EVERY_S = 0.5
 
 
 class Panel:
-    """The show and its page. `open` serves, `work` runs the show on the calling thread until `end`."""
+    """The show and its page. `open` serves; the show's `work` runs it on the calling thread until its `end`."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, remote: bool = False) -> None:
+        """`remote`: it will be served to other devices too."""
         self.watchers = Watchers(lambda call, *args: self._server.post(call, *args))
-        self.show = Show(run, self.watchers)
+        self.show = Show(run, self.watchers, (RemotePreview if remote else Preview)(self.watchers))
+        self._remote: SignIn | None = None
         self._given = run
         self._gallery = Gallery(lambda: [one.face for one in self._runs])
         routes = [call.route() for call in self.calls()]
@@ -51,7 +60,8 @@ class Panel:
         face: Any = {"takes": {"face": TEXT}, "needs": ("face",), "example": '{"face": "me"}'}
         photo = {key: TEXT for key in ("photo", "name", "how", "until", "consent")}
         return [
-            Call("GET", "state", "what is on, covered, worn; fps, age, drops, covers, engines", lambda _: show.state()),
+            Call("GET", "state", "what is on, covered, worn; fps, age, drops, covers, engines",
+                 handler=self._tell_state),
             Call("GET", "choices", "sources, sinks, faces, presets and settings, by the ids that the others take",
                  lambda _: self._choices()),
             Call("POST", "start", "begins, or begins anew, with any of these changed",
@@ -92,6 +102,14 @@ class Panel:
         self._server.start(port, lan=False, what="the panel")
         return self._server.url
 
+    def admit(self, host: str, port: int, password: Password) -> str:
+        """After `open`: serve other devices too, over TLS, who sign in with this password; the address.
+
+        `host` as LocalServer.admit takes it. Raises BadInput, NotAvailable.
+        """
+        self._remote = self._server.admit(host, port, password, "the panel for other devices")
+        return self._server.remote_url
+
     def close(self) -> None:
         self._server.stop()
 
@@ -128,6 +146,20 @@ class Panel:
         presets.save(wish["name"], self.show.run, replace=wish.get("replace", False))
         self.show.preset = wish["name"]
 
+    def _state(self, scope: Scope) -> dict[str, Any]:
+        """The state for who asks: less of it for other devices."""
+        found, remote = self.show.state(), self._remote
+        found["away"] = away = _is_away(scope)
+        if away:
+            found["addresses"] = {}
+        found["remote"] = remote and {
+            "address": self._server.remote_url, "signed_in": remote.signed_in, "wrong": remote.tries.wrong
+        }  # fmt: skip
+        return found
+
+    async def _tell_state(self, request: Request) -> Response:
+        return await told(lambda: self._state(request.scope))
+
     async def _photo(self, request: Request) -> Response:
         data = await read_body(request, MOST_PHOTO)
         name = request.query_params.get("name", "photo")[:100]
@@ -148,7 +180,7 @@ class Panel:
 
         A page says {"watch": [kinds]}, and {"took": true} after each picture: it gets no other before.
         """
-        watcher = self.watchers.add()
+        watcher = self.watchers.add(frozenset({AFTER} if _is_away(socket.scope) else KINDS))
         if watcher is None:
             await socket.close(1013)
             return
@@ -175,12 +207,17 @@ class Panel:
                     await socket.send_bytes(bytes([KINDS.index(picture[0])]) + picture[1])
                 if now() >= next_s or watcher.stale:
                     watcher.stale = False
-                    next_s, text = now() + _STATE_EVERY_S, json.dumps(self.show.state())
+                    next_s, text = now() + _STATE_EVERY_S, json.dumps(self._state(socket.scope))
                     if text != told:
                         await socket.send_text(text)
                         told = text
                 with suppress(TimeoutError):
                     await asyncio.wait_for(watcher.changed.wait(), max(0.0, next_s - now()))
+
+
+def _is_away(scope: Scope) -> bool:
+    """Is this asked for by another device?"""
+    return scope.get("remote") is True
 
 
 def _hear(watcher: Watcher, text: str) -> None:

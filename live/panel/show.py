@@ -32,12 +32,12 @@ class Show:
     Raises, where called, what is wrong with a wish; what goes wrong later is in `state()` as its trouble.
     """
 
-    def __init__(self, run: Run, watchers: Watchers) -> None:
+    def __init__(self, run: Run, watchers: Watchers, preview: Preview | None = None) -> None:
         self.run = run
         self.preset = ""  # whose settings these are, where nothing was changed since
         self.watchers = watchers
         self.swappers: tuple[str, ...] = ("mesh",)  # the kinds in use
-        self._preview = Preview(watchers)
+        self._preview = preview or Preview(watchers)
         self._outlets = Outlets()
         self._changed = threading.Condition()
         self._wanted: Run | None = None

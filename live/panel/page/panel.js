@@ -58,6 +58,8 @@ function show() {
   at("cover").firstChild.textContent = covered ? "Show again " : "Cover now ";
   at("cover").querySelector("kbd").hidden = covered;
   at("compare").disabled = !on;
+  at("compare").hidden = state.away; // the camera's own picture stays on its computer
+  at("sign-out").hidden = !state.away;
   at("screen").dataset.covered = covered;
   at("task").hidden = !state.task;
   at("task").textContent = state.task;
@@ -115,6 +117,10 @@ function choose() {
 
 at("go").onclick = () => act("POST", state.phase === "off" ? "start" : "stop", {});
 at("cover").onclick = () => act("POST", "cover", { on: !state.covered });
+at("sign-out").onclick = async () => {
+  await ask("POST", "sign-out", {}).catch(() => null);
+  location.reload();
+};
 at("compare").onclick = () => {
   comparing = !comparing;
   at("compare").setAttribute("aria-pressed", comparing);

@@ -31,9 +31,13 @@ export class Presets {
   }
 
   #row({ name, why_not: fault }) {
-    const put = make("button", { "aria-pressed": "false", disabled: Boolean(fault) }, make("strong", {}, name), fault ? make("small", {}, fault) : null);
-    put.onclick = () => this.#act("presets/use", { name });
-    this.#buttons.set(name, put);
+    const put = fault
+      ? make("div", { className: "fault" }, make("strong", {}, name), make("small", {}, fault))
+      : make("button", { "aria-pressed": "false" }, make("strong", {}, name));
+    if (!fault) {
+      put.onclick = () => this.#act("presets/use", { name });
+      this.#buttons.set(name, put);
+    }
     const save = make("button", { className: "quiet", "aria-label": `Replace ${name} by what is set now`, title: "Replace by what is set now" }, "↻");
     twice(save, "Replace?", () => this.#act("presets", { name, replace: true }));
     const remove = make("button", { className: "quiet", "aria-label": `Delete the preset ${name}`, title: "Delete" }, "×");

@@ -22,6 +22,7 @@ from live.personas.packs import user_packs
 from tests.live.panel.conftest import sample_run, say, served, until
 
 ROUTES = [(call.method, call.path) for call in Panel(sample_run()).calls()]
+HERE = {"away": False, "remote": None}
 CHANGES = [(method, path) for method, path in ROUTES if method != "GET"]
 
 
@@ -30,7 +31,7 @@ def _unharmed(idle):
     """Whatever a test does, the panel goes on, and nothing was started, covered or changed."""
     before = idle.show.state()
     yield
-    assert say(idle, "GET", "state") == (200, {**before, "swappers": list(before["swappers"])})
+    assert say(idle, "GET", "state") == (200, {**before, "swappers": list(before["swappers"]), **HERE})
 
 
 def host(panel):
