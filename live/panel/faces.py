@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ _THUMB_PX = 192
 
 @dataclass
 class Gallery:
-    """Faces by what `--face` takes; `named`: those of the command line and of presets. Every method may be called on
+    """Faces by what `--face` takes; `named`: files of the command line and of presets. Every method may be called on
     any thread and may take long."""
 
     named: Callable[[], list[str]]
@@ -43,7 +44,7 @@ class Gallery:
                 found.append(_face(name, name, "a trained model", "unverified", picture=False))
         known = {"", "sample", *(face["id"] for face in found)}
         for own in dict.fromkeys(self.named()):
-            if own not in known and not own.startswith("sample:"):
+            if own not in known and os.path.exists(os.path.expanduser(own.rpartition("#")[0] or own)):
                 title = own.rpartition("/")[2]
                 found.append(_face(own, title, "from the command line or a preset", "unverified", picture=False))
         return found + [_face(f"sample:{name}", name, "a synthetic person", "synthetic") for name in sample_names()]

@@ -3,7 +3,7 @@ import { ask } from "./link.js";
 import { at, complain, make, twice } from "./make.js";
 
 export class Presets {
-  #reload; #buttons = new Map();
+  #reload; #buttons = new Map(); #drawn = "";
 
   constructor(reload) {
     this.#reload = reload;
@@ -19,9 +19,13 @@ export class Presets {
   }
 
   offer(presets, next) {
-    this.#buttons.clear();
-    at("preset-none").hidden = presets.length > 0;
-    at("preset-list").replaceChildren(...presets.map((one) => this.#row(one)));
+    const text = JSON.stringify(presets);
+    if (text !== this.#drawn) { // else a button that asks back would forget it
+      this.#drawn = text;
+      this.#buttons.clear();
+      at("preset-none").hidden = presets.length > 0;
+      at("preset-list").replaceChildren(...presets.map((one) => this.#row(one)));
+    }
     at("preset-next").checked = next;
     at("preset-next-note").textContent = next ? "Kept as it was when you ticked this." : "For doppelcam panel without flags.";
   }

@@ -116,5 +116,7 @@ def test_a_face_that_may_not_be_worn_says_why(gallery, drop, show):
 
 
 def test_what_the_command_line_named_is_offered_too(tmp_path):
-    photo = str(tmp_path / "aunt.jpg")
-    assert next(face["id"] for face in Gallery(lambda: [photo]).faces()) == photo
+    photo = tmp_path / "aunt.jpg"
+    photo.write_bytes(LENA)
+    offered = Gallery(lambda: [f"{photo}#2", str(tmp_path / "gone.jpg"), "removed", "sample:joel"]).faces()
+    assert [face["id"] for face in offered if not face["id"].startswith("sample:")] == [f"{photo}#2"]

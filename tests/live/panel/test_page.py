@@ -315,6 +315,7 @@ def test_who_is_signed_out_meanwhile_is_led_to_the_door(page, remote):
     own = page(remote.address)
     own.wait_for_timeout(1100)
     sign_in(own, "correct horse battery")
+    own.locator("#gallery .face").first.wait_for()
     shown(own)
     remote._server.post(remote._remote._sessions.clear)
     own.click("#cover")
