@@ -65,21 +65,21 @@ class Panel:
             Call("GET", "choices", "sources, sinks, faces, presets and settings, by the ids that the others take",
                  lambda _: self._choices()),
             Call("POST", "start", "begins, or begins anew, with any of these changed",
-                 lambda wish: show.start(self._chosen(wish)), wish, example=places),
+                 lambda wish: show.start(self._chosen(show.run, wish)), wish, example=places),
             Call("POST", "choose", "the same, but only if it is on; else for the next start",
-                 lambda wish: show.change(self._chosen(wish)), wish, example=places),
+                 lambda wish: show.change(lambda run: self._chosen(run, wish)), wish, example=places),
             Call("POST", "stop", "ends; cameras keep the cover", lambda _: show.stop()),
             Call("POST", "wear", "another face, without a break where its swapper allows",
-                 lambda wish: show.change(self._chosen(wish)), **face),
+                 lambda wish: show.change(lambda run: self._chosen(run, wish)), **face),
             Call("POST", "cover", "the cover everywhere, until `false`", lambda wish: show.cover(wish["on"]),
                  {"on": SWITCH}, ("on",), example='{"on": true}'),
             Call("PATCH", "settings", "as `--set`; at once, or by beginning anew",
-                 lambda wish: show.change(adjusted(show.run, show.swappers, wish)),
+                 lambda wish: show.change(lambda run: adjusted(run, show.swappers, wish)),
                  others=VALUE, example='{"swappers.mesh.shape": 0.8}'),
             Call("POST", "presets", "keeps what is set now under this name",
                  self._save, {**named, "replace": SWITCH}, ("name",), example='{"name": "late", "replace": true}'),
             Call("POST", "presets/use", "puts a preset on; without a break where that works",
-                 lambda wish: show.change(presets.opened(wish["name"]), wish["name"]), named, ("name",),
+                 lambda wish: show.change(lambda _: presets.opened(wish["name"]), wish["name"]), named, ("name",),
                  example='{"name": "late"}'),
             Call("POST", "presets/remove", "deletes a preset", lambda wish: presets.remove(wish["name"]), named,
                  ("name",), example='{"name": "late"}'),
@@ -130,9 +130,8 @@ class Panel:
             "settings": controls(self.show.run, self.show.swappers),
         }
 
-    def _chosen(self, wish: dict[str, Any]) -> Run:
-        """What is wanted now, with {source, sinks, face}, each only where it shall change. Raises BadInput."""
-        run = self.show.run
+    def _chosen(self, run: Run, wish: dict[str, Any]) -> Run:
+        """This run with {source, sinks, face}, each only where it shall change. Raises BadInput."""
         if "source" in wish:
             run = replace(run, source=choices.pick(choices.sources(self._runs), wish["source"], "camera"))
         if "sinks" in wish:

@@ -40,6 +40,7 @@ class Show:
         self._preview = preview or Preview(watchers)
         self._outlets = Outlets()
         self._changed = threading.Condition()
+        self._wishes = threading.Lock()
         self._wanted: Run | None = None
         self._playing: Run | None = None  # the wish that is being carried out
         self._over = False
@@ -70,23 +71,25 @@ class Show:
         """Show this as trouble, until the next start."""
         self._trouble = _told(error)
 
-    def change(self, run: Run, preset: str = "") -> None:
-        """Go on with this run, which is that preset's if one is named: changed while it plays where that works, else
-        begun anew; for the next start while it is off. Raises what is wrong with it.
+    def change(self, wish: Callable[[Run], Run], preset: str = "") -> None:
+        """Go on with what `wish` makes of the present run, that preset's if one is named: changed while it plays where
+        that works, else begun anew; for the next start while it is off. Raises what is wrong with it.
         """
-        others = replace(run, tree={}) != replace(self.run, tree={})
-        parts = parts_of(run, self._also) if others else None  # what is wrong is told to whoever asks
-        with self._changed:
-            loop, old, playing = self._loop, self.run, self._wanted is not None
-            done = playing and loop is not None and self._adapt(loop, old, run, parts)
-            self.run, self.preset = run, preset
-            if done:  # the wish goes on under its new name
-                self._wanted = self._playing = run
-                self._trouble = None
-        if playing and not done:
-            self.start(run)
-        if parts is not None:
-            self._set_swappers(parts)
+        with self._wishes:  # of two at the same time the second builds on the first
+            run = wish(self.run)
+            others = replace(run, tree={}) != replace(self.run, tree={})
+            parts = parts_of(run, self._also) if others else None  # what is wrong is told to whoever asks
+            with self._changed:
+                loop, playing = self._loop, self._wanted is not None
+                done = loop is not None and self._adapt(loop, run, parts)
+                self.run, self.preset = run, preset
+                if done:  # the wish goes on under its new name
+                    self._wanted = self._playing = run
+                    self._trouble = None
+            if playing and not done:
+                self.start(run)
+            if parts is not None:
+                self._set_swappers(parts)
         self.watchers.wake()
 
     def stop(self) -> None:
@@ -246,9 +249,12 @@ class Show:
         self._changed.notify_all()
         self.watchers.wake()
 
-    def _adapt(self, loop: Loop, old: Run, run: Run, parts: Parts | None) -> bool:
-        """Bring this loop from the old run to the new one while it plays; False where that takes a new one."""
-        if not loop.began or replace(run, face=old.face, tree={}) != replace(old, tree={}):
+    def _adapt(self, loop: Loop, run: Run, parts: Parts | None) -> bool:
+        """Bring this loop to the new run while it plays; False where that takes a new one, or one is on its way."""
+        old = self.run
+        if self._wanted is None or self._wanted is not self._playing or not loop.began:
+            return False
+        if replace(run, face=old.face, tree={}) != replace(old, tree={}):
             return False
         if not controls.apply(loop, controls.differences(old, run)):
             return False

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
+from websockets.sync.client import connect
 
 from live.panel.server import Panel
 from live.personas import SAMPLE_PORTRAITS
@@ -79,6 +80,9 @@ def bare(panel, path, secret="", method="GET", **headers):
 def test_a_program_may_send_the_secret_in_a_header(idle):
     assert bare(idle, "state").json()["phase"] == "off"
     assert "<title>doppelcam</title>" in bare(idle, "").text
+    url, own = idle.url.replace("http", "ws").rstrip("/").rsplit("/", 1)
+    with connect(f"{url}/live", additional_headers={"authorization": f"Bearer {own}"}) as talk:
+        assert '"phase"' in talk.recv(10)
 
 
 @pytest.mark.parametrize("secret", ["Bearer x", "Bearer", "Bearer \u00e9", "bearer " + "x" * 22, "Basic eDp5"])

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 GRAB = """id => {
   const canvas = document.getElementById(id);
-  return document.getElementById("empty").hidden ? canvas.toDataURL("image/png").split(",")[1] : null;
+  return document.getElementById("empty")?.hidden ? canvas.toDataURL("image/png").split(",")[1] : null;
 }"""
 DROP = """async ([data, name]) => {
   const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
