@@ -7,8 +7,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from export.teach.hands import cut_hand, drawn_hand
-from export.teach.shapes import (
+from export.occlusion.hands import cut_hand, drawn_hand
+from export.occlusion.shapes import (
     Box,
     Layer,
     Place,

@@ -1,4 +1,4 @@
-"""Teaches the net that sees what lies in front of a face: python -m export.teach.occlusion OPENPEOPLE MODELS.
+"""Teaches the net that sees what lies in front of a face: python -m export.occlusion.teach OPENPEOPLE MODELS.
 
 OPENPEOPLE is the unpacked PyPI package `openpeople` 0.1.2, MODELS is live/models, where the folder `occlusion` is
 written. Two people are never taught, only asked about (`HELD_OUT`). Needs the extra `teach`; one core, half an hour.
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from export.teach.faces import HANDS, FaceCrop, cut_people, cut_textures, hand_mask, mix_people
-from export.teach.scenes import NET_PX, NET_ZOOM, Lesson, paint
-from export.teach.shapes import Box
+from export.occlusion.faces import HANDS, FaceCrop, cut_people, cut_textures, hand_mask, mix_people
+from export.occlusion.scenes import NET_PX, NET_ZOOM, Lesson, paint
+from export.occlusion.shapes import Box
 
 HELD_OUT = ("P001", "P010")
 _WIDTHS = (16, 32, 48, 64)
@@ -212,7 +212,7 @@ def write_model(net: Net, folder: Path) -> None:
         "facts": {"image_size": NET_PX, "colour": "BGR", "mask_size": NET_PX // 2, "crop_scale": NET_ZOOM},
         "licence": "MIT",
         "commercial_use": True,
-        "source": "trained by export/teach/occlusion.py on pictures painted from the synthetic people of PyPI "
+        "source": "trained by export/occlusion/teach.py on pictures painted from the synthetic people of PyPI "
         "openpeople 0.1.2 (MIT); no picture of a real person was used",
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
     }

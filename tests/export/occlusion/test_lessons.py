@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import live
-from export.teach import hands, things
-from export.teach.faces import FACE_PX, HANDS, Cutter, FaceCrop, hand_mask, mix_people, square_around
-from export.teach.scenes import NET_PX, paint, pose
-from export.teach.shapes import Box, Place, height_field
+from export.occlusion import hands, things
+from export.occlusion.faces import FACE_PX, HANDS, Cutter, FaceCrop, hand_mask, mix_people, square_around
+from export.occlusion.scenes import NET_PX, paint, pose
+from export.occlusion.shapes import Box, Place, height_field
 from live.align import crop_around
 
 HOME = Path(live.__file__).parent
@@ -115,7 +115,7 @@ def test_the_same_lot_paints_the_same_lesson(faces, box):
 
 def test_the_net_answers_for_each_place():
     torch = pytest.importorskip("torch")
-    from export.teach.occlusion import Net
+    from export.occlusion.teach import Net
 
     said = Net().eval()(torch.zeros(NET_PX, NET_PX, 3, dtype=torch.uint8))
     assert said.shape == (NET_PX // 2, NET_PX // 2)

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export.teach.faces import FACE_PX, HANDS, FaceCrop, hand_mask, square_around
-from export.teach.shapes import Box, Floats, Place, Random, filled, texture
-from export.teach.things import any_thing
+from export.occlusion.faces import FACE_PX, HANDS, FaceCrop, hand_mask, square_around
+from export.occlusion.shapes import Box, Floats, Place, Random, filled, texture
+from export.occlusion.things import any_thing
 
 Image = NDArray[np.uint8]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export.teach.shapes import Box, Floats, Layer, Place, Random, height_field, shade, skin_near, texture
+from export.occlusion.shapes import Box, Floats, Layer, Place, Random, height_field, shade, skin_near, texture
 
 _KNUCKLES = np.array([(-0.17, 0.48), (-0.06, 0.52), (0.05, 0.50), (0.15, 0.44)])
 _LENGTHS = np.array([0.40, 0.45, 0.42, 0.33])

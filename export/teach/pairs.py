@@ -1,0 +1,54 @@
+"""What a personal engine is taught from: pictures of the wearer's face, and what a slow teacher made of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+SIZES = (128, 192, 256)
+CROP = ("full", "dfl33")
+"""The crop that the net looks at, by its name in live/align/crops.py: it holds the whole new face and little else."""
+
+_EXAM = 0.1  # the last part of the footage is never learned from, only asked about
+
+Pictures = npt.NDArray[np.uint8]
+
+
+def stored_px(size: int) -> int:
+    """The side of a stored picture: the net's crop with a margin of an eighth of its side all around, so that lessons
+    can move, turn and scale it.
+    """
+    return size * 5 // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """In the footage's order: `faces` and `targets` u8 [n, s, s, 3] BGR, `masks` u8 [n, s, s], s = stored_px(size).
+
+    A target is the face with the new one laid in, clean: no marks, no grain. A mask is what of it is the new face.
+    """
+
+    faces: Pictures
+    targets: Pictures
+    masks: Pictures
+
+    def __post_init__(self) -> None:
+        n, side = self.faces.shape[:2]
+        if self.faces.shape != (n, side, side, 3) or self.targets.shape != self.faces.shape:
+            raise ValueError(f"pairs of pictures expected, got {self.faces.shape} and {self.targets.shape}")
+        if self.masks.shape != (n, side, side):
+            raise ValueError(f"a mask for each picture expected, got {self.masks.shape}")
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def split(self) -> tuple[Pairs, Pairs]:
+        """What is learned from, and what is only asked about."""
+        at = len(self) - max(1, round(len(self) * _EXAM))
+        first, last = slice(None, at), slice(at, None)
+        return (
+            Pairs(self.faces[first], self.targets[first], self.masks[first]),
+            Pairs(self.faces[last], self.targets[last], self.masks[last]),
+        )
