@@ -174,3 +174,12 @@ def test_what_the_panel_starts_with_is_kept_and_forgotten():
         assert stat.S_IMODE(presets.next_time().stat().st_mode) == 0o600
         say(panel, "POST", "presets/next", {"on": False})
         assert presets.kept() is None
+
+
+def test_there_is_room_for_so_many(monkeypatch):
+    monkeypatch.setattr(presets, "_MOST", 2)
+    for name in ("a", "b"):
+        presets.save(name, Run())
+    with pytest.raises(BadInput, match="there are 2 presets already"):
+        presets.save("c", Run())
+    presets.save("a", Run(source="sample"), replace=True)

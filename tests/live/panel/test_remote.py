@@ -158,6 +158,7 @@ def test_a_session_ends_by_signing_out_and_by_itself(inside, now):
         assert inside.get("state", headers={"cookie": f"{COOKIE}={gone}"}).status_code == 401
 
 
+@pytest.mark.long
 def test_only_so_many_sessions_are_held_and_the_oldest_goes(inside, now, panel):
     first = inside.cookies[COOKIE]
     for _ in range(16):
