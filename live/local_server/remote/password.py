@@ -18,7 +18,7 @@ _FREE, _LONGEST_S, _APART_S = 3, 300.0, 1.0
 
 
 class Password:
-    """Kept in memory alone, as its scrypt hash (RFC 7914): 32 MB and 0.08 s of one core for a try. Not more: a guesser
+    """Kept in memory alone, as its scrypt hash (RFC 7914): 32 MB and 0.1 s of one core for a try. Not more: a guesser
     shall not slow down the loop, and who can read this process's memory needs no password."""
 
     def __init__(self, password: str) -> None:
