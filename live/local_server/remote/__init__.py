@@ -105,7 +105,7 @@ class SignIn:
         wait_s = self.tries.begin(who)
         if wait_s > 0:
             seconds = int(wait_s) + 1
-            told = {"message": f"too many tries: wait {seconds} s", "hint": ""}
+            told = {"message": f"not so fast: the next try in {seconds} s", "hint": ""}
             return JSONResponse(told, 429, {"retry-after": str(seconds)})
         if not await asyncio.to_thread(self._password.is_right, password):
             count = self.tries.failed(who)
