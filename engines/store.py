@@ -88,7 +88,10 @@ class Store:
                 raise ModelError(f"the card of model {card.name!r} names {file!r}, which is no file in its folder")
         with self._new(name, sum(_size(source / file) for file in card.sha256)) as folder:
             for file, wanted in card.sha256.items():
-                if _copy(source / file, folder / file) != wanted:
+                copied = _copy(source / file, folder / file)
+                if not (source / file).stat().st_mode & 0o077:
+                    (folder / file).chmod(0o600)  # what is for nobody else's eyes stays so
+                if copied != wanted:
                     raise ModelError(
                         f"{source / file} is not the file that its card describes (sha256 differs)",
                         hint="the file is damaged or was replaced: fetch the model folder again",

@@ -20,7 +20,7 @@ from live.cast import Cast, Roles, split_who
 from live.frame import Disclosure, Persona
 from live.guard import Guard
 from live.loop import Loop, LoopSettings
-from live.models import open_card
+from live.models import PERSONAL, open_card
 from live.parts import FINDERS, SINKS, SOURCES, Finder, Mark, Parts, Sink
 from live.personas import Choice, choose
 from live.personas.consent import SCOPE
@@ -239,7 +239,8 @@ def _part(run: Run, section: str, name: str, more: dict[str, Any] | None = None)
 
 def _swapper(run: Run, face: str, model: ModelCard | None) -> Any:
     """The swapper that was asked for, if it can wear this face; "auto": the one that can."""
-    auto = "trained" if model is not None else "one_photo" if run.model else "mesh"
+    by_model = "personal" if model is not None and model.family == PERSONAL else "trained"
+    auto = by_model if model is not None else "one_photo" if run.model else "mesh"
     name = auto if run.swapper == "auto" else run.swapper
     swapper = _part(run, "swappers", name)
     if swapper.wears_model and model is None:

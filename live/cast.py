@@ -244,6 +244,14 @@ class Cast:
         return sum(getattr(swapper, "extra_ms", 0.0) for swapper in self.swappers)
 
     @property
+    def wants_irises(self) -> bool:
+        return any(getattr(swapper, "wants_irises", True) for swapper in self.swappers)
+
+    @property
+    def stood_in(self) -> bool:
+        return any(getattr(swapper, "stood_in", False) for swapper in self.swappers)
+
+    @property
     def drawn(self) -> bool:
         return all(swapper.drawn for swapper in self.swappers)
 

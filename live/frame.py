@@ -115,9 +115,9 @@ Disclosure = Literal["synthetic", "self", "consented", "unverified"]
 @dataclass(frozen=True, slots=True)
 class Persona:
     """Whose face is worn: one portrait or several, the one that looks most straight into the camera first; or a
-    trained `model` and no portrait. `others` are the personas of further people in the picture, in the order of
-    their roles. `why_not` says in words why it may not be worn any more, "" while it may; it is cheap enough to be
-    asked for each frame.
+    trained `model`, with portraits only if it is a personal engine. `others` are the personas of further people in the
+    picture, in the order of their roles. `why_not` says in words why it may not be worn any more, "" while it may; it
+    is cheap enough to be asked for each frame.
     """
 
     name: str

@@ -51,9 +51,7 @@ class LoopSettings:
     """How the loop itself behaves."""
 
     in_flight: int = setting(3, "frames inside at the same time, at most one a thread", low=1, high=3)
-    stall_ms: float = setting(
-        500, "without a new picture for so long, the cover is shown", low=100, high=5000, step=100
-    )
+    stall_ms: float = setting(500, "without a new picture for so long, a cover is shown", low=100, high=5000, step=100)
     give_up_after: int = setting(10, "frames that fail in a row before the loop stops", low=1, high=1000)
 
 
@@ -146,8 +144,8 @@ class Loop:
     def wear(self, persona: Make, swapper: Swapper | None = None, failed: Failed | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
 
-        Until it is done the old face or a cover is shown; if it fails the old face stays, the ledger tells why, and
-        `failed` is called on one of the loop's threads. BadInput: the swapper is of the kind that lives on another.
+        Until it is done the old face or a cover is shown; if it fails the old face stays, the ledger tells why, and so
+        does `failed`, on a thread of the loop. BadInput: the swapper is of the kind that lives on another thread.
         """
         self._steps.wardrobe.ask(persona, swapper, self.parts.swapper, failed)
 
@@ -166,6 +164,8 @@ class Loop:
         def done() -> None:
             for mailbox in mailboxes:
                 mailbox.close()
+            if name in ("swap", "pixels"):  # the engine thread may wait for a credit of theirs
+                self._entrance.abandon()
 
         return Stage(name, open=open, step=step, close=close, done=done, go=self._go)
 

@@ -90,3 +90,9 @@ class Mailbox(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Close it, and drop what lies in it: nobody behind goes on, so that no credit would ever come back."""
+        with self._changed:
+            self._item = None
+            self.close()

@@ -15,6 +15,7 @@ import numpy as np
 from engines.door import open_engine
 from engines.engine import Engine
 from live.align import OVAL, crop_around, cut_fine
+from live.align.crops import resized
 from live.frame import Face, Floats, Image, Mask
 from live.models import shipped
 from live.settings import setting
@@ -102,19 +103,8 @@ class Occlusion:
             self._beliefs.pop(face.track, None)
             return Front(nothing.mask, 0.0, False)
         likely = self._believe(image, face, matrix)
-        outline = face.mesh[list(OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
-        front, hidden = sure_regions(likely, outline / (self._size / len(likely)))
-        if hidden == 0:
-            return nothing
-        if hidden > self.most:
-            return Front(nothing.mask, hidden, False)
-        # From pixels of the rectangle to pixels of the mask, whose pixels are larger than the crop's.
-        ratio = len(likely) / self._size
-        to_mask = matrix.copy()
-        to_mask[:, 2] += matrix[:, :2] @ (x0, y0)
-        to_mask = (to_mask * ratio).astype(np.float32)
-        to_mask[:, 2] += (ratio - 1) / 2
-        return Front(follow_edges(front, to_mask, image[y0:y1, x0:x1]), hidden, True)
+        # From pixels of the frame to those of the mask, which are larger than the crop's.
+        return in_front(likely, resized(matrix, len(likely) / self._size), image, face, rect, self.most)
 
     def _believe(self, image: Image, face: Face, matrix: Floats) -> Floats:
         """How likely something is in front, [n, n] in the crop, from now and before."""
@@ -130,8 +120,7 @@ class Occlusion:
             return said.copy()
         if belief is None:
             belief = self._beliefs[face.track] = _Belief(np.zeros_like(said), self._calls)
-        change = said - belief.likely
-        belief.likely = belief.likely + np.where(change > 0, _RISE, _FALL).astype(np.float32) * change
+        belief.likely = believed(belief.likely, said)
         belief.seen, belief.since_look = self._calls, 0
         self._beliefs = {t: b for t, b in self._beliefs.items() if self._calls - b.seen <= _FORGET}
         return belief.likely
@@ -139,6 +128,30 @@ class Occlusion:
     def _is_due(self, belief: _Belief) -> bool:
         """Is it time to look? In every frame while anything may be in front, else now and then."""
         return belief.since_look + 1 >= self.every * self.rate or bool((belief.likely > _LIKELY).any())
+
+
+def believed(before: Floats, said: Floats) -> Floats:
+    """How likely it is, for each place, that something is in front, after the net has `said` so of the next picture."""
+    change = said - before
+    return before + np.where(change > 0, _RISE, _FALL).astype(np.float32) * change
+
+
+def in_front(
+    likely: Floats, matrix: Floats, image: Image, face: Face, rect: tuple[int, int, int, int], most: float
+) -> Front:
+    """What is in front of `face` in the rectangle of the frame, by how `likely` that is, float32 [n, n].
+
+    `matrix` leads from the frame to the pixels of `likely`; `most` as in Occlusion. The face must have a mesh.
+    """
+    assert face.mesh is not None, "nothing is in front of a face without a mesh"
+    x0, y0, x1, y1 = rect
+    outline = face.mesh[list(OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
+    front, hidden = sure_regions(likely, outline)
+    if hidden == 0 or hidden > most:
+        return Front(np.zeros((y1 - y0, x1 - x0), np.uint8), hidden, hidden == 0)
+    to_mask = matrix.copy()
+    to_mask[:, 2] += matrix[:, :2] @ (x0, y0)
+    return Front(follow_edges(front, to_mask.astype(np.float32), image[y0:y1, x0:x1]), hidden, True)
 
 
 def sure_regions(likely: Floats, outline: Floats) -> tuple[Floats, float]:

@@ -51,7 +51,11 @@ class Source(Protocol):
 
 
 class Finder(Protocol):
-    """Finds faces, and follows those of the frame before."""
+    """Finds faces, and follows those of the frame before.
+
+    One that looks for irises may have an attribute `irises`, which the loop sets before each frame: false while no
+    swapper looks at them.
+    """
 
     def open(self) -> None: ...
 
@@ -74,6 +78,9 @@ class Swapper(Protocol):
     from 3 on follow the light half as often. Never is anything left out that covers the wearer's face.
     What it only makes prettier takes `extra_ms` in a frame in which it is done: where a frame has not that much time to
     spare, `spare` is not 0.
+
+    `wants_irises`: whether it looks at Face.irises now; without that attribute it does. `stood_in`: whether in the last
+    face another swapper was seen in its stead.
 
     One that may be finished elsewhere has a method `begin(image, face) -> Callable[[], Patch]`: it does what needs
     nets, or what is remembered from frame to frame. What it gives is called once, on any thread, while the picture

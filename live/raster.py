@@ -6,7 +6,8 @@ Compiled by numba without the GIL; compiled code is cached on disk after the fir
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from live.compiled import compiled
 
 _FARTHEST = np.float32(1e6)  # pixels; a vertex beyond is nonsense, and its triangles are left out
 _INSIDE, _OUTER = np.float32(-1e-5), np.float32(1 + 1e-5)  # pixels on an edge belong to both its triangles
@@ -15,7 +16,7 @@ _INSIDE, _OUTER = np.float32(-1e-5), np.float32(1 + 1e-5)  # pixels on an edge b
 _F = np.float32  # whole numbers beside float32 would make numba compute in float64, which is slower
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"}, boundscheck=False)
+@compiled(fastmath={"contract", "arcp", "nsz"})
 def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  # type: ignore[no-untyped-def]
     """Fill `map_x`, `map_y` (f32 [h, w], portrait pixels) and `alpha` (u8 [h, w]); all are overwritten.
 
@@ -67,7 +68,7 @@ def draw_mesh(points, triangles, source, weight, map_x, map_y, alpha, depth):  #
                 w += dw
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def point_normals(points, triangles, normals):  # type: ignore[no-untyped-def]
     """Fill `normals` (f32 [n, 3], length 1, or 0 where a point has no surface) from the triangles around each point.
 
@@ -87,4 +88,5 @@ def point_normals(points, triangles, normals):  # type: ignore[no-untyped-def]
     for p in range(points.shape[0]):
         length = np.sqrt(normals[p, 0] ** 2 + normals[p, 1] ** 2 + normals[p, 2] ** 2)
         if length > 0:
-            normals[p] /= length
+            for k in range(3):  # not a row at once: that takes numba two seconds to compile
+                normals[p, k] /= length

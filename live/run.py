@@ -46,7 +46,8 @@ class Run:
     )
     swapper: str = setting(
         "auto",
-        "what makes the new face; auto: trained for a trained model, one_photo where a model is named, else mesh",
+        "what makes the new face; auto: personal for a personal engine, trained for another trained model, one_photo "
+        "where a model is named, else mesh",
     )
     blender: str = setting("feather", "what sets it into the picture")
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION], e.g. openvino:cpu:fp32")

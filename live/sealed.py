@@ -1,4 +1,4 @@
-"""A file of encrypted pieces, written as they come: for sessions, which hold faces. AES-256-GCM, each piece by itself.
+"""A file of encrypted pieces, written as they come: for what holds faces, such as sessions. AES-256-GCM, each alone.
 
 The key of a file is made (HKDF) from a random salt and either this user's key file or a passphrase (scrypt). A piece's
 nonce is its number and whether it is the last one, so that none can be changed, left out, moved or cut off unnoticed
@@ -27,7 +27,6 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from engines.errors import BadInput
 from engines.own_file import Unfit, read_own, write_own
 
-_MAGIC = b"doppelcam session 1\n"
 _KEY_BYTES = 32
 _SCRYPT = {"n": 1 << 16, "r": 8, "p": 1}  # 64 MB, about 0.2 s
 _MOST_HEADER, _MOST_PIECE = 4096, 256 << 20
@@ -38,15 +37,26 @@ def key_file() -> Path:
     return platformdirs.user_data_path("doppelcam", appauthor=False) / "session.key"
 
 
+def is_sealed(path: Path, what: str = "session") -> bool:
+    """Whether this is a file of that kind, by its first bytes. Raises nothing."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_magic(what))) == _magic(what)
+    except OSError:
+        return False
+
+
 @dataclass
 class SealedWriter:
     """Writes pieces; `close` ends the file properly. With a passphrase it opens anywhere, without only for this user.
+    `what` is the kind of file, in a word: it is in the file and in errors.
 
     Raises BadInput where the file cannot be written (already when made) or the key file is not safe.
     """
 
     path: Path
     passphrase: str | None = None
+    what: str = "session"
     _file: BinaryIO = field(init=False, repr=False)
     _cipher: AESGCM = field(init=False, repr=False)
     _header: bytes = field(init=False, repr=False)
@@ -58,12 +68,12 @@ class SealedWriter:
         secret = _own_key(make=True) if self.passphrase is None else _stretched(self.passphrase, salt, _SCRYPT)
         lock = {"key": _fingerprint(secret)} if self.passphrase is None else {"scrypt": _SCRYPT}
         self._header = json.dumps({"salt": salt.hex(), **lock}).encode()
-        self._cipher = AESGCM(_file_key(secret, salt))
+        self._cipher = AESGCM(_file_key(secret, salt, self.what))
         try:
             self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")  # noqa: SIM115
-            self._file.write(_MAGIC + struct.pack(">I", len(self._header)) + self._header)
+            self._file.write(_magic(self.what) + struct.pack(">I", len(self._header)) + self._header)
         except OSError as error:
-            raise BadInput(f"the session {self.path} cannot be written: {error.strerror}") from None
+            raise BadInput(f"the {self.what} {self.path} cannot be written: {error.strerror}") from None
 
     def write(self, piece: bytes) -> None:
         """Raises OSError."""
@@ -87,11 +97,12 @@ class SealedWriter:
 class SealedReader:
     """Reads the pieces of a file; `whole` tells, once they are read, whether it was ended properly.
 
-    Raises BadInput: no such file, no session, the wrong key or passphrase, or somebody changed it.
+    Raises BadInput: no such file, none of this kind, the wrong key or passphrase, or somebody changed it.
     """
 
     path: Path
     passphrase: str | None = None
+    what: str = "session"
     whole: bool = field(default=False, init=False)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -99,7 +110,7 @@ class SealedReader:
             with self.path.open("rb") as file:
                 yield from self._pieces(file)
         except OSError as error:
-            raise BadInput(f"the session {self.path} cannot be read: {error.strerror}") from None
+            raise BadInput(f"the {self.what} {self.path} cannot be read: {error.strerror}") from None
 
     def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
         header, cipher = self._open(file)
@@ -108,7 +119,7 @@ class SealedReader:
             (length,) = struct.unpack(">I", size)
             last, length = bool(length & _LAST), length & ~_LAST
             if length > _MOST_PIECE:
-                raise BadInput(f"the session {self.path} is damaged", hint="it was changed after it was recorded")
+                raise BadInput(f"the {self.what} {self.path} is damaged", hint="it was changed after it was written")
             sealed = file.read(length)
             if len(sealed) < length:
                 return
@@ -123,7 +134,7 @@ class SealedReader:
 
     def _open(self, file: BinaryIO) -> tuple[bytes, AESGCM]:
         header = b""
-        if file.read(len(_MAGIC)) == _MAGIC:
+        if file.read(len(_magic(self.what))) == _magic(self.what):
             size = int.from_bytes(file.read(4), "big")
             header = file.read(size) if size <= _MOST_HEADER else b""
         try:
@@ -133,32 +144,37 @@ class SealedReader:
             if scrypt is not None and scrypt != _SCRYPT:
                 raise ValueError
         except (ValueError, KeyError, TypeError):
-            raise BadInput(f"{self.path} is no session", hint="expected a file that doppelcam record made") from None
+            made = "doppelcam record" if self.what == "session" else "doppelcam"
+            raise BadInput(f"{self.path} is no {self.what}", hint=f"expected a file that {made} made") from None
         if scrypt is None:
             secret = _own_key(make=False)
             if told.get("key") != _fingerprint(secret):
                 raise BadInput(
-                    f"the session {self.path} was recorded with another key than {key_file()}",
-                    hint="only whoever recorded it can open it; record with --passphrase to pass a session on",
+                    f"the {self.what} {self.path} was made with another key than {key_file()}",
+                    hint="only who made it can open it; a session to be passed on is recorded with --passphrase",
                 )
         elif self.passphrase is None:
-            raise BadInput(f"the session {self.path} is locked with a passphrase", hint="give --passphrase")
+            raise BadInput(f"the {self.what} {self.path} is locked with a passphrase", hint="give --passphrase")
         else:
             secret = _stretched(self.passphrase, salt, _SCRYPT)
-        return header, AESGCM(_file_key(secret, salt))
+        return header, AESGCM(_file_key(secret, salt, self.what))
 
     def _refused(self, number: int) -> BadInput:
         if number == 0 and self.passphrase is not None:
-            return BadInput(f"the session {self.path} does not open: is this its passphrase?")
-        return BadInput(f"the session {self.path} is damaged", hint="it was changed after it was recorded")
+            return BadInput(f"the {self.what} {self.path} does not open: is this its passphrase?")
+        return BadInput(f"the {self.what} {self.path} is damaged", hint="it was changed after it was written")
 
 
 def _nonce(number: int, last: bool) -> bytes:
     return struct.pack(">QI", number, last)
 
 
-def _file_key(secret: bytes, salt: bytes) -> bytes:
-    return HKDF(SHA256(), _KEY_BYTES, salt, b"doppelcam session").derive(secret)
+def _magic(what: str) -> bytes:
+    return f"doppelcam {what} 1\n".encode()
+
+
+def _file_key(secret: bytes, salt: bytes, what: str) -> bytes:
+    return HKDF(SHA256(), _KEY_BYTES, salt, f"doppelcam {what}".encode()).derive(secret)
 
 
 def _stretched(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
@@ -176,7 +192,7 @@ def _own_key(make: bool) -> bytes:
         key = read_own(path, 4096)
     except FileNotFoundError:
         if not make:
-            raise BadInput(f"the key {path} is not there", hint="a session opens only where it was recorded") from None
+            raise BadInput(f"the key {path} is not there", hint="what is sealed opens only where it was made") from None
         return _new_key(path)
     except Unfit as unfit:
         raise BadInput(f"the key {path} is not safe: {unfit}", hint=f"chmod 600 {path}") from None

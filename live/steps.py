@@ -47,6 +47,8 @@ class Steps:
 
     def find(self, frame: Frame) -> None:
         self.wardrobe.make(self._parts.finder, lambda who: self._parts.check_told(who.name, who.disclosure))
+        if hasattr(self._parts.finder, "irises"):
+            self._parts.finder.irises = getattr(self._parts.swapper, "wants_irises", True)
         with self._spans("find", frame.number):
             found = self._parts.finder.find(frame.image, self._tracks.faces)
         with self._spans("track", frame.number):
@@ -62,6 +64,8 @@ class Steps:
             parts.swapper.spare = frame.spare
         with self._spans("swap", frame.number):
             frame.patches = self._abreast.swap(parts.swapper, frame.image, frame.faces)
+        if frame.faces and getattr(parts.swapper, "stood_in", False):
+            self._ledger.count("stood_in")
         frame.trace.stamp("swapped", self._clock())
 
     def put_on(self, swapper: Swapper, persona: Persona) -> None:

@@ -104,7 +104,9 @@ class Ledger:
         self._recent: list[tuple[int, str, float]] = []
 
     def count(self, what: str, n: int = 1) -> None:
-        """Count frames: captured, dropped_entrance, processed, live, held, bare, failed, engine_lost, source_lost."""
+        """Count frames: captured, dropped_entrance, processed, live, held, bare, failed, stood_in (for
+        a personal engine), engine_lost, source_lost.
+        """
         with self._lock:
             if what == "captured" and self._began_ns is None:
                 self._began_ns = self._clock()
@@ -233,6 +235,7 @@ class Ledger:
                     "held": count["held"],
                     "bare": count["bare"],
                     "failed": count["failed"],
+                    "stood_in": count["stood_in"],
                     "per_second": round(count["processed"] / seconds, 2) if seconds > 0 else 0.0,
                 },
                 "dropped": {

@@ -16,7 +16,9 @@ from live.frame import SafeFrame
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from live.trace import Trace
 from tests import pipewire_session
+from tests.clips import write_clip
 from tests.gpu_doubles import GpuDoubles
+from tests.live.marks.call import sample
 from tests.model_server import WHY_NOT, ModelServer, installed
 
 # Checkpoints of the original programs with random weights, and their outputs.
@@ -86,6 +88,12 @@ def finder():
 def portrait(finder):
     """The first shipped portrait as a persona."""
     return open_persona(str(sorted(SAMPLE_PORTRAITS.glob("*.jpg"))[0]), finder)
+
+
+@pytest.fixture(scope="session")
+def two_seconds(tmp_path_factory):
+    """A file with the first two seconds of the sample clip: 60 pictures, 1280x720, a face in each."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "two_seconds.mp4", sample(0, 60), fps=30)
 
 
 @pytest.fixture(scope="session")

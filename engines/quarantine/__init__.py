@@ -14,7 +14,7 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -23,7 +23,9 @@ from engines.errors import ModelError, NotAvailable
 from engines.own_file import write_own
 from engines.plain_file import read_plain
 from engines.quarantine.child import ask
-from engines.quarantine.onnx_file import OnnxFile, Port, open_onnx
+
+if TYPE_CHECKING:  # ONNX takes a while to import, also in the processes that are started from here for other files
+    from engines.quarantine.onnx_file import OnnxFile, Port
 
 SECONDS = 20.0  # for any file; and for large ones:
 SECONDS_PER_BYTE = 1 / 10e6
@@ -59,6 +61,8 @@ def inspect(path: Path) -> OnnxFile:
 
     Raises ModelError: refused, crashed, hung, or took too much memory. NotAvailable: no process can be started.
     """
+    from engines.quarantine.onnx_file import open_onnx
+
     with open_onnx(path) as file:
         seconds = SECONDS + os.fstat(file.fileno()).st_size * SECONDS_PER_BYTE
     try:
@@ -92,6 +96,7 @@ def _printable(text: str) -> str:
 
 def _file(tree: dict[str, Any]) -> OnnxFile:
     """The inverse of dataclasses.asdict, for what comes out of quarantine."""
+    from engines.quarantine.onnx_file import OnnxFile, Port
 
     def ports(side: str) -> tuple[Port, ...]:
         return tuple(

@@ -2,8 +2,9 @@
 
 A small U-Net (Ronneberger, Fischer, Brox, 2015) looks at the wearer's face, folded to 32 x 32 places. It says for each
 place where in a learned picture of the persona (`persona`) to look and how light it is there, and paints the rest
-(eyes, folds, shadows) and two masks finely. Detail comes out of the learned picture, so that a net this small is not
-soft: moving pixels rather than inventing them is the idea of Zhou et al., Appearance Flow (2016).
+(eyes, folds, shadows) and masks finely: one says where the wearer's own pixels are right as they are (teeth). Detail
+comes out of the learned picture and the wearer's own, so that a net this small is not soft: moving pixels rather than
+inventing them is the idea of Zhou et al., Appearance Flow (2016).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _SHAPES: dict[int, tuple[tuple[int, int, int], int]] = {
     192: ((40, 64, 96), 20),
     256: ((48, 64, 96), 24),
 }  # by size: channels of the three levels, channels of the fine one
+_OWN = -4.0  # hardly any of the wearer's own pixels, to begin with
 _REACH = 0.25  # how far a flow of 1 looks away, in half sides of the crop
 
 
@@ -43,12 +45,13 @@ class Student(nn.Module):
         # What stands apart here could be one convolution, but cutting its answer apart takes runtimes longer.
         self.flow, self.gain = nn.Conv2d(a, 2, 1), nn.Conv2d(a, 3, 1)
         self.finer, self.fine = _conv(a, 4 * fine, 1), _conv(fine, fine)
-        self.paint, self.masks = nn.Conv2d(fine, 3 * self._unfold**2, 1), nn.Conv2d(fine, 2 * self._unfold**2, 1)
+        self.paint, self.masks = nn.Conv2d(fine, 3 * self._unfold**2, 1), nn.Conv2d(fine, 3 * self._unfold**2, 1)
         self.persona = nn.Parameter(torch.zeros(1, 3, size, size))
         for quiet in (self.flow, self.gain, self.paint, self.masks):
             nn.init.zeros_(quiet.weight)
             assert quiet.bias is not None, "a convolution has one unless told otherwise"
             nn.init.zeros_(quiet.bias)
+        self.masks.bias.data[2 * self._unfold**2 :] = _OWN
         self.register_buffer("spread", _spread(PLACES, size), persistent=False)
         at = (torch.arange(size) * 2 + 1) / size - 1
         self.register_buffer("grid", torch.stack(torch.meshgrid(at, at, indexing="xy")), persistent=False)
@@ -73,7 +76,8 @@ class Student(nn.Module):
         lit = persona * (self.spread @ (self.gain(up) + 1) @ self.spread.T)
         fine = self.fine(functional.pixel_shuffle(self.finer(up), 2))
         image = lit + functional.pixel_shuffle(self.paint(fine), self._unfold) + 0.5
-        return image, functional.pixel_shuffle(self.masks(fine), self._unfold)
+        masks = functional.pixel_shuffle(self.masks(fine), self._unfold)
+        return image + torch.sigmoid(masks[:, 2:]) * (face - image), masks[:, :2]
 
 
 class Worn(nn.Module):

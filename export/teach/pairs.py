@@ -11,7 +11,7 @@ SIZES = (128, 192, 256)
 CROP = ("full", "dfl33")
 """The crop that the net looks at, by its name in live/align/crops.py: it holds the whole new face and little else."""
 
-_EXAM = 0.1  # the last part of the footage is never learned from, only asked about
+_EXAM, _STRETCHES = 0.1, 5  # part of the footage that is never learned from, only asked about; in so many stretches
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -45,10 +45,11 @@ class Pairs:
         return len(self.faces)
 
     def split(self) -> tuple[Pairs, Pairs]:
-        """What is learned from, and what is only asked about."""
-        at = len(self) - max(1, round(len(self) * _EXAM))
-        first, last = slice(None, at), slice(at, None)
-        return (
-            Pairs(self.faces[first], self.targets[first], self.masks[first]),
-            Pairs(self.faces[last], self.targets[last], self.masks[last]),
-        )
+        """What is learned from, and what is only asked about: a few stretches of the footage."""
+        asked = np.zeros(len(self), bool)
+        for stretch in np.array_split(np.arange(len(self)), _STRETCHES):
+            asked[stretch[len(stretch) - max(1, round(len(stretch) * _EXAM)) :]] = True
+        return self._only(~asked), self._only(asked)
+
+    def _only(self, which: npt.NDArray[np.bool_]) -> Pairs:
+        return Pairs(self.faces[which], self.targets[which], self.masks[which])

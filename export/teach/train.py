@@ -88,29 +88,29 @@ def train(
     tell: Callable[[Progress], None],
     stop: Callable[[], bool] = lambda: False,
     *,
-    more: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
     """Train until `seconds` are spent in all runs, nothing better comes, or `stop()`; the best weights lie in `state`.
 
-    Goes on from `state` where there is one; with `more` also if it was taught from other pairs, and for `seconds` more.
-    Raises BadInput: a state of another size or (without `more`) other pairs, a damaged one, one that cannot be written.
+    Goes on from `state` where there is one; if that was taught from other pairs, for `seconds` more, with a new exam.
+    Raises BadInput: a state of another size, a damaged one, one that cannot be written.
     """
-    torch.set_num_threads(_cores())
+    threads = _Threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    course = _course(pairs, size, state, more)
+    course = _course(pairs, size, state)
     learned, asked = pairs.split()
     lessons = Lessons(learned, size, np.random.default_rng(course.step))
     exam = Lessons(asked, size, np.random.default_rng(0), things=False)
     weights = _where_it_moves(lessons).to(device)
     for net in (course.net, course.mean):
         net.to(device)
-    begun_s, before_s = time.monotonic(), course.spent_s
+    begun_s, before_s = clock(), course.spent_s
     psnr, preview = _examine(course.mean, exam, device)
     said = Progress(course.step, course.spent_s, seconds, psnr, max(psnr, course.best_db), preview)
     examined_s = begun_s
     tell(said)
     while True:
-        now_s = time.monotonic()
+        now_s = clock()
         course.spent_s = before_s + now_s - begun_s
         over = course.spent_s >= seconds or stop()
         over = over or course.spent_s - course.best_at_s > max(3 * _EXAM_S, _PATIENCE * seconds)
@@ -129,9 +129,11 @@ def train(
                 ) from None
             said = Progress(course.step, course.spent_s, seconds, psnr, course.best_db, preview)
             tell(said)
+            threads = _Threads()
         if over:
             return said
-        rate = _RATE * min(1, course.step / 100) * (0.5 + 0.5 * math.cos(math.pi * course.spent_s / seconds)) + 1e-5
+        threads.begin(now_s)
+        rate = _RATE * min(1, course.step / 50) * (0.5 + 0.5 * math.cos(math.pi * course.spent_s / seconds)) + 1e-5
         for group in course.optimiser.param_groups:
             group["lr"] = rate
         loss = _loss(course.net, _to(lessons.draw(_BATCH), device), weights)
@@ -143,16 +145,53 @@ def train(
         _average(course.mean, course.net, min(0.998, course.step / (course.step + 50)))
 
 
-def best_of(state: Path) -> Student:
+class _Threads:
+    """Tries out one thread, then as many as there are processors, and goes back to one as soon as they are no faster.
+
+    Threads that wait for each other spin: while other programs work, two can be many times slower than one.
+    """
+
+    _STEPS = 3  # of each
+
+    def __init__(self) -> None:
+        self._took_s: list[float] = []
+        self._begun_s: float | None = None
+        torch.set_num_threads(1)
+
+    def begin(self, now_s: float) -> None:
+        """A step begins."""
+        if self._begun_s is not None and len(self._took_s) < 2 * self._STEPS:
+            self._took_s.append(now_s - self._begun_s)
+            one, many = self._took_s[: self._STEPS], self._took_s[self._STEPS :]
+            if len(self._took_s) == self._STEPS:
+                torch.set_num_threads(_processors())
+            elif many and many[-1] >= min(one):
+                torch.set_num_threads(1)
+        self._begun_s = now_s
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """How long a net was taught: steps, and seconds since its footage changed last."""
+
+    step: int
+    spent_s: float
+
+
+def best_of(state: Path) -> tuple[Student, Taught]:
     """The net that did best, ready to be written. Raises BadInput."""
     kept = _read(state)
     net = Student(kept["size"])
     net.load_state_dict(kept["best"] or kept["mean"])
     net.eval()
-    return net
+    return net, Taught(kept["step"], kept["spent_s"])
 
 
-def _course(pairs: Pairs, size: int, state: Path, more: bool) -> _Course:
+def _course(pairs: Pairs, size: int, state: Path) -> _Course:
     print_ = _fingerprint(pairs)
     torch.manual_seed(0)
     net, mean = Student(size), Student(size)
@@ -166,8 +205,6 @@ def _course(pairs: Pairs, size: int, state: Path, more: bool) -> _Course:
         raise BadInput(
             f"{state} was begun with {kept['size']} px, not {size}", hint=f"take --size {kept['size']}, or begin anew"
         )
-    if kept["taught_from"] != print_ and not more:
-        raise BadInput(f"{state} was taught from other pictures", hint="begin anew")
     net.load_state_dict(kept["net"])
     mean.load_state_dict(kept["mean"])
     if kept["taught_from"] != print_:  # another exam, another clock
@@ -180,7 +217,7 @@ def _course(pairs: Pairs, size: int, state: Path, more: bool) -> _Course:
 def _read(state: Path) -> dict[str, Any]:
     try:
         kept: dict[str, Any] = torch.load(state, map_location="cpu", weights_only=True)
-        kept["size"], kept["net"], kept["best"]
+        kept["size"], kept["net"], kept["best"]  # what any has
     except FileNotFoundError:
         raise BadInput(f"nothing was trained yet: there is no {state}") from None
     except Exception as error:
@@ -207,7 +244,7 @@ def _where_it_moves(lessons: Lessons) -> Tensor:
 
 def _loss(net: Student, batch: Batch, weights: Tensor) -> Tensor:
     image, masks = net(batch.face)
-    soft = functional.avg_pool2d(batch.mask, 5, 1, 2)
+    soft = functional.interpolate(functional.avg_pool2d(batch.mask, 4), scale_factor=4.0, mode="nearest")
     share = (0.02 + soft * weights) * (1 - 0.9 * batch.front)
     share = share / share.mean()
     off = image - batch.target
@@ -252,8 +289,3 @@ def _fingerprint(pairs: Pairs) -> str:
     for planes in (pairs.faces, pairs.targets, pairs.masks):
         digest.update(np.ascontiguousarray(planes[:: max(1, len(pairs) // 50)]).data)
     return digest.hexdigest()
-
-
-def _cores() -> int:
-    """Threads that wait for each other spin: more of them than processors would be slower than one."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

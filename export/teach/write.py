@@ -52,7 +52,7 @@ def write_engine(
     """
     if out.exists():
         raise BadInput(f"{out} exists already", hint="give another name, or remove it first")
-    student = best_of(state)
+    student, course = best_of(state)
     size = student.size
     margin = (faces.shape[1] - size) // 2
     crops = faces[:: max(1, len(faces) // _PROBES), margin : margin + size, margin : margin + size][:_PROBES]
@@ -76,6 +76,8 @@ def write_engine(
                 "crop": list(CROP),
                 "outputs": ["image", "face_mask", "front"],
                 "parameters": sum(one.numel() for one in student.parameters()),
+                "iterations": course.step,
+                "trained_s": round(course.spent_s),
                 **facts,
             },
             "licence": licence,

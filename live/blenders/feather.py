@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from live.compiled import compiled
 from live.frame import Face, Image, Mask, Patch
 from live.settings import setting
 
@@ -46,7 +47,7 @@ class Feather:
 _ROWS, _WHOLE = types.Array(types.uint8, 2, "A"), types.Array(types.uint8, 2, "C", readonly=True)
 
 
-@njit(types.void(_ROWS, _WHOLE, _WHOLE), nogil=True, cache=True, boundscheck=False)
+@compiled(types.void(_ROWS, _WHOLE, _WHOLE))
 def mix(below, above, alpha):  # type: ignore[no-untyped-def]
     """`below` += (`above` - `below`) * alpha / 255, in place; all u8 [h, w * channels].
 

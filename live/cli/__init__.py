@@ -10,7 +10,7 @@ import typer
 
 from engines.errors import BadInput, DoppelcamError, LoopFailed
 from engines.plugins import import_failure
-from live.cli import bench, consent, faces, lower, models
+from live.cli import bench, consent, faces, lower, models, teach
 from live.cli import doctor as doctor_command
 from live.cli import export as export_command
 from live.cli import list as list_command
@@ -43,6 +43,7 @@ app.add_typer(models.app, name="models")
 app.command("verify")(verify_command.verify)
 app.add_typer(faces.app, name="faces")
 app.add_typer(consent.app, name="consent")
+app.add_typer(teach.app, name="teach")
 
 
 # Typer has brought its own copy of click since 0.24: its errors are known only as the base of the one it exports.

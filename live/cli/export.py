@@ -70,7 +70,7 @@ def export(
         place = target.expanduser() if target is not None else store.root / called
         card = write(found, place, called, licence, precision, faces, tell)
     out.print(f"written: {escape(str(place))}", soft_wrap=True)
-    _time(card)
+    time_it(card)
     if tensorrt:
         _plan(card, precision)
     out.print(f"wear it: doppelcam run --face {escape(called if target is None else str(place))}", soft_wrap=True)
@@ -106,7 +106,7 @@ def _show(found: Found) -> None:
         out.print(f"[yellow]note:[/] {escape(warning)}", soft_wrap=True)
 
 
-def _time(card: ModelCard) -> None:
+def time_it(card: ModelCard) -> None:
     """What it takes on this machine, on the best of what is here."""
     from engines.choose import measure, pick
     from engines.door import candidates, open_variant

@@ -41,6 +41,7 @@ def add(
     Without [bold]--me[/], [bold]--consent[/] or [bold]--synthetic[/] it is kept as unverified.
     """
     from live.app import opened_finder
+    from live.models import PERSONAL
     from live.personas import enrol, model_of
     from live.personas.packs import user_packs
     from live.personas.signed import fingerprint
@@ -49,6 +50,11 @@ def add(
         raise BadInput("--me, --consent and --synthetic exclude each other", hint="say how this person agreed")
     ends = enrol.last_day(until) if until else None
     packs, card, path = user_packs(), model_of(what), Path(what).expanduser()
+    if card is not None and card.family == PERSONAL:
+        raise BadInput(
+            f"{card.name!r} is a personal engine: it may be worn as long as the face may be that it was taught",
+            hint=f"wear it: doppelcam run --face {what}",
+        )
     name = name or (card.name if card is not None else name_from(path.resolve().stem))
     enrol.demand_new(name, packs, card.name if card is not None else "")
     if card is not None and me:
@@ -152,15 +158,17 @@ def wipe(
     sessions: Annotated[bool, typer.Option("--sessions", help="The record of what was worn too.")] = False,
     yes: _Yes = False,
 ) -> None:
-    """Remove every trace of every face, the key first."""
+    """Remove every trace of every face, the key first; workshops of personal engines too."""
     from live.personas import wipe as wiping
     from live.personas.packs import user_packs
+    from live.teach.workshop import remove_all
 
     packs, trained = user_packs(), wiping.trained_models()
     also = f" and {counted(len(trained), 'trained model')}" if models and trained else ""
     err.print("consents that you gave to others cannot be withdrawn afterwards: do that first", soft_wrap=True)
     sure(f"Remove {counted(len(packs.names()), 'face')}{also} for good?", yes)
     gone = wiping.wipe(packs, models=models, sessions=sessions)
+    gone += [f"the workshop {name}" for name in remove_all()]
     for line in gone:
         err.print(f"removed {escape(line)}", soft_wrap=True)
     if not gone:

@@ -19,7 +19,7 @@ from engines.errors import BadInput, ModelError
 from engines.store import Store, check_name, name_from, sha256_of, user_store
 from live.catalogue import SHIPPED_KINDS, Entry, by_sha256, catalogue, known
 from live.cli.screen import asks, err, out
-from live.models import shipped, shipped_names
+from live.models import PERSONAL, shipped, shipped_names
 
 app = typer.Typer(
     name="models",
@@ -55,7 +55,8 @@ def list_models() -> None:
             table.add_row(name, "", "", "", "", "[red]broken[/]")
             notes.append(f"{name} is broken: {error.message}")
             continue
-        _row(table, name, str(card.facts.get("kind", card.family)), _size_of(card), card, "[green]installed[/]")
+        kind = card.family if card.family == PERSONAL else str(card.facts.get("kind", card.family))
+        _row(table, name, kind, _size_of(card), card, "[green]installed[/]")
         notes += _lacking(store, name, card.facts.get("needs", []))
     for entry in catalogue().values():
         if entry.name not in installed:

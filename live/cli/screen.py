@@ -63,6 +63,9 @@ def sum_up(tree: dict[str, Any]) -> None:
         f"age p50 {age['p50']:.1f} ms, p95 {age['p95']:.1f} ms; sound +{tree['sound_delay_ms']:.0f} ms",
         soft_wrap=True,
     )
+    if frames["stood_in"]:
+        share = 100 * frames["stood_in"] / max(1, frames["processed"])
+        err.print(f"the mesh swap stood in for the personal engine in {share:.0f} % of the frames", soft_wrap=True)
     for model, facts in tree["engines"].items():
         if "fallback" in facts:
             err.print(

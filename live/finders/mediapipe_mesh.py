@@ -70,11 +70,14 @@ class MediapipeMesh:
         0.5, "mesh presence below this means that the face is lost", low=0.1, high=0.95, step=0.05
     )
     look_around: int = setting(3, "frames between two looks for faces that came in", low=1, high=60)
-    eyes: bool = setting(True, "look for the irises too; the mesh swap wears the persona's eyes by them")
+    eyes: bool = setting(
+        True, "look for the irises too, where they are used: the mesh swap wears the persona's eyes by them"
+    )
     engine: str = setting("auto", "what runs the nets: auto, or RUNTIME[:DEVICE][:PRECISION]")
     threads: int = setting(1, "threads of each net; 0: measured", low=0, high=64)
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
+    irises = True  # set by the loop, see Finder
     _detector: Engine | None = field(default=None, init=False)
     _mesh: Engine | None = field(default=None, init=False)
     _iris: Engine | None = field(default=None, init=False)
@@ -126,6 +129,9 @@ class MediapipeMesh:
         one only if that one has changed. An eye whose picture is the one that the net has seen is not read again.
         """
         if self._iris is None or face.mesh is None:
+            return face
+        if not self.irises:
+            self._eyes_of.pop(face.track, None)  # what was seen of them then will be of no use
             return face
         known = self._eyes_of.get(face.track) if face.track else None
         if known is None:

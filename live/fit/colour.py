@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from live.compiled import compiled
 from live.frame import Face, Floats, Image, Mask
 
 SMALL_PX = 32
@@ -80,7 +80,7 @@ def colour_map(new: Image, old: Image, seen: Mask) -> Map | None:
     return map
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def reinhard(lab, wearer, seen):  # type: ignore[no-untyped-def]
     """Bring mean and spread of `lab` f32 [n, n, 3] to those of `wearer`, in place, over the pixels that are `seen`
     (u8 [n, n], above 127). Answers how many these are.
@@ -106,13 +106,17 @@ def reinhard(lab, wearer, seen):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def affine(before, after, seen, map):  # type: ignore[no-untyped-def]
     """Fill `map` f32 [3, 4] with what turns `before` u8 [n, n, 3] into `after` f32 [n, n, 3], 0..1, best in least
     squares, where it is `seen`. A soft pull is to no change: a face of one colour tells no slope.
+
+    Number by number: numpy's operations on whole arrays take numba two seconds to compile.
     """
-    heavy, cross = np.eye(3), np.zeros((3, 3))
+    heavy, cross, inverse, slope = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
     middle, shift, count = np.zeros(3), np.zeros(3), 0
+    for i in range(3):
+        heavy[i, i] = 1
     for way in range(2):  # the means first, then what lies around them
         for y in range(seen.shape[0]):
             for x in range(seen.shape[1]):
@@ -131,12 +135,15 @@ def affine(before, after, seen, map):  # type: ignore[no-untyped-def]
                         cross[i, j] += change * off / count
                         heavy[i, j] += (level - middle[i]) * off / count
         if way == 0:
-            middle /= count
-            shift /= count
-    slope = np.zeros((3, 3))
-    p, q, r = heavy[0], heavy[1], heavy[2]  # symmetric: its inverse is made of cross products of its rows
-    inverse = np.stack((np.cross(q, r), np.cross(r, p), np.cross(p, q)))
-    size = (p * inverse[0]).sum()
+            for i in range(3):
+                middle[i] /= count
+                shift[i] /= count
+    for i in range(3):  # symmetric: its inverse is made of cross products of its rows
+        p, q = (i + 1) % 3, (i + 2) % 3
+        for j in range(3):
+            k, m = (j + 1) % 3, (j + 2) % 3
+            inverse[i, j] = heavy[p, k] * heavy[q, m] - heavy[p, m] * heavy[q, k]
+    size = heavy[0, 0] * inverse[0, 0] + heavy[0, 1] * inverse[0, 1] + heavy[0, 2] * inverse[0, 2]
     for i in range(3):
         for j in range(3):
             for k in range(3):

@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 
 from engines.card import ModelCard
 from engines.door import open_engine
@@ -22,6 +21,7 @@ from engines.errors import DoppelcamError, EngineError, ModelError
 from live.align import box_of, cut_fine
 from live.align.crops import five_point_matrix
 from live.align.templates import FIVE_POINTS
+from live.compiled import compiled
 from live.fit.place import drawn, from_corner
 from live.frame import Face, Floats, Image, Patch
 
@@ -179,7 +179,7 @@ def _worn(image: Image, matrix: Floats, size: int, patch: Patch) -> Image:
     return cut_fine(part, from_corner(matrix, x0, y0), size)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def lay(under, over, alpha):  # type: ignore[no-untyped-def]
     """Mix `over` into `under`, both u8 [h, w, 3], by `alpha` u8 [h, w]."""
     for y in range(alpha.shape[0]):
@@ -189,7 +189,7 @@ def lay(under, over, alpha):  # type: ignore[no-untyped-def]
                 under[y, x, c] = np.uint8((under[y, x, c] * (255 - a) + over[y, x, c] * a + 127) // 255)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def taken(picture, planes):  # type: ignore[no-untyped-def]
     """Fill `planes` f32 [1, 3, n, n], RGB, -1..1, from `picture` u8 [n, n, 3], BGR."""
     for c in range(3):
@@ -198,7 +198,7 @@ def taken(picture, planes):  # type: ignore[no-untyped-def]
                 planes[0, 2 - c, y, x] = np.float32(picture[y, x, c]) * np.float32(1 / 127.5) - np.float32(1)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def difference(new, under, added):  # type: ignore[no-untyped-def]
     """Fill the first three bytes of `added` u8 [n, n, 4] with 128 and by how much `new` f32 [3, n, n], RGB, -1..1,
     is lighter than `under` u8 [n, n, 3], BGR.
@@ -211,7 +211,7 @@ def difference(new, under, added):  # type: ignore[no-untyped-def]
                 added[y, x, c] = np.uint8(min(max(level + np.float32(128.5), np.float32(1)), np.float32(255)))
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def add(pixels, detail, strength):  # type: ignore[no-untyped-def]
     """Add to `pixels` u8 [h, w, 3] what is coded in `detail` u8 [h, w, 4]; see `difference`. `strength` is 0..256."""
     for y in range(detail.shape[0]):

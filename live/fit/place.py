@@ -11,6 +11,8 @@ from live.align import box_of
 from live.align.crops import resized
 from live.frame import Floats, Image, Mask
 
+_LARGER = 1.6
+
 
 def moved(matrix: Floats, size: int, scale: float, x: float, y: float) -> Floats:
     """The matrix to a picture of `size` px that is shown `scale` % as large, and `x`, `y` % of its side aside, down."""
@@ -45,6 +47,16 @@ def drawn(picture: Image, matrix: Floats, size: tuple[int, int], how: int, borde
         side = max(2, len(picture) // coarse)
         matrix, picture = resized(matrix, side / len(picture)), small(picture, side)
     return cv2.warpAffine(picture, matrix, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=border)
+
+
+def finer(picture: Image, matrix: Floats) -> tuple[Image, Floats]:
+    """A picture that is to be drawn much larger than it is, doubled smoothly, and the matrix to that; else both as they
+    are. Doubled first and then drawn by INTER_LINEAR it looks as by INTER_CUBIC, in a fifth of the time.
+    """
+    if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER >= 1:
+        return picture, matrix
+    twice = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(twice, np.uint8), resized(matrix, 2)
 
 
 def small(picture: Image, side: int) -> Image:

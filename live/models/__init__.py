@@ -7,6 +7,9 @@ from pathlib import Path
 from engines.card import CARD_FILE, ModelCard, read_card
 from engines.errors import BadInput
 
+PERSONAL = "personal"
+"""The family on the card of an engine that `doppelcam teach` made."""
+
 _FOLDER = Path(__file__).parent
 
 

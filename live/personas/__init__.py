@@ -4,22 +4,23 @@ portraits.py   which face of which picture        packs.py    the user's own fac
 consent.py     another person's signed consent    vault.py    the key to them
 challenge.py   "is it you?" before the camera     likeness.py how like two faces are
 enrol.py       adding a face                      wipe.py     and leaving no trace of it
+allowed.py     one of the user's faces, worn      taught.py   the face that a personal engine was taught
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from engines.card import CARD_FILE, ModelCard, read_card
-from engines.errors import BadInput, DoppelcamError
+from engines.errors import BadInput
 from engines.store import user_store
-from live.frame import Disclosure, Persona, View
+from live.frame import Disclosure, Persona
+from live.models import PERSONAL
 from live.parts import Finder
-from live.personas.pack import Pack
-from live.personas.packs import Packs, fingerprint_of, now, user_packs
+from live.personas.allowed import Allowed, views_of
+from live.personas.packs import Packs, fingerprint_of, user_packs
 from live.personas.portraits import (
     SAMPLE_PORTRAITS,
     open_views,
@@ -27,14 +28,10 @@ from live.personas.portraits import (
     sample_names,
     sample_view,
     split_number,
-    straightest_first,
-    view_of,
 )
-from live.pictures import decoded
+from live.personas.taught import taught_face
 
 __all__ = ["SAMPLE_PORTRAITS", "Choice", "choose", "model_of", "open_persona", "sample_names"]
-
-_LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,8 @@ def choose(spec: str) -> Choice:
         if spec in packs.names():
             return _packed(packs, spec)
     model = model_of(spec)
+    if model is not None and model.family == PERSONAL:
+        return _taught(model)
     if model is not None:
         return Choice(model.name, "unverified", lambda _: Persona(model.name, (), model), model)
     path, number = split_number(spec)
@@ -110,7 +109,7 @@ def _packed(packs: Packs, name: str) -> Choice:
             f"there is a face and a trained model called {name!r}: which one?",
             hint=f"give the model's folder ({user_store().root / name}), or remove one of them",
         )
-    allowed = _Allowed(packs, pack)
+    allowed = Allowed(packs, pack)
     if why := allowed():
         raise BadInput(f"{name!r} cannot be worn: {why}", hint=f"doppelcam faces show {name}")
     model = None
@@ -126,42 +125,18 @@ def _packed(packs: Packs, name: str) -> Choice:
     def open(finder: Finder) -> Persona:
         if model is not None:
             return Persona(name, (), model, pack.disclosure, why_not=allowed)
-        return Persona(name, straightest_first(_views(pack, finder)), None, pack.disclosure, why_not=allowed)
+        return Persona(name, views_of(pack, finder), None, pack.disclosure, why_not=allowed)
 
     return Choice(name, pack.disclosure, open, model, pack.scope)
 
 
-def _views(pack: Pack, finder: Finder) -> list[View]:
-    views = []
-    for number, photo in enumerate(pack.photos, 1):
-        image = decoded(photo)  # written by doppelcam, and signed
-        if image is None:
-            raise BadInput(f"portrait {number} of {pack.name!r} is damaged", hint="add it again")
-        views.append(view_of(image, f"portrait {number} of {pack.name!r}", None, finder))
-    return views
+def _taught(model: ModelCard) -> Choice:
+    """A personal engine is worn as the face is that it was taught: while that may be worn, and only so."""
+    face = taught_face(model)
+    if why := face.why_not():
+        raise BadInput(f"{model.name!r} cannot be worn: {why}", hint=face.hint)
 
+    def open(finder: Finder) -> Persona:
+        return Persona(model.name, face.views(finder), model, face.disclosure, why_not=face.why_not)
 
-@dataclass(slots=True)
-class _Allowed:
-    """Whether a face may still be worn: its time each time, whether it is still there and not withdrawn each second."""
-
-    packs: Packs
-    pack: Pack
-    _next_look: float = 0.0
-    _gone: str = ""
-
-    def __call__(self) -> str:
-        seconds = time.monotonic()
-        if seconds >= self._next_look:
-            self._next_look = seconds + _LOOK_AGAIN_S
-            self._gone = self._look()
-        return self._gone or self.pack.why_not(now())
-
-    def _look(self) -> str:
-        if not self.packs.path(self.pack.name).exists():
-            return "this face was removed"
-        try:
-            withdrawn = self.packs.is_withdrawn(self.pack)
-        except DoppelcamError as error:
-            return error.message
-        return "the consent for this face was withdrawn" if withdrawn else ""
+    return Choice(model.name, face.disclosure, open, model, face.scope)

@@ -19,6 +19,7 @@ from live.run import KINDS
 from live.settings import argument_of, make, settings_of
 from tests import one_photo_nets
 from tests.one_photo_nets import make_model
+from tests.personal_nets import known_looks, make_personal
 from tests.trained_nets import make_trained
 from tests.webrtc_clients import sending
 
@@ -108,7 +109,11 @@ def test_a_swapper_gives_a_patch_of_its_own_inside_the_picture(name, portrait, t
         settings["model"] = str(make_model(tmp_path / "one", file_name, one_photo_nets.swapper(file_name)))
     finder, swapper = MediapipeMesh(), opened(SWAPPERS, name, **settings)
     finder.open()
-    worn = str(make_trained(tmp_path / "model")) if swapper.wears_model else "sample:joel"
+    worn = "sample:joel"
+    if name == "personal":
+        worn = str(make_personal(tmp_path / "model", known_looks(open_persona("sample:nia", finder))))
+    elif swapper.wears_model:
+        worn = str(make_trained(tmp_path / "model"))
     persona = open_persona(worn, finder)
     swapper.wear(persona)
     before, face = portrait.copy(), finder.find(portrait, [])[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,16 +21,18 @@ OTHER = Variant("b")
 
 
 class Doubling(Engine):
-    """y = 2 x, wrong by `off`."""
+    """y = 2 x, wrong by `off`; it takes `ms` on one thread, and on two half of it."""
 
-    def __init__(self, variant, off=0.0):
+    def __init__(self, variant, off=0.0, ms=0.0):
         self.variant, self.off, self.closed, self.runs = variant, off, False, 0
+        self.seconds = ms / variant.threads / 1000
         self.inputs = self.outputs = (TensorSpec("x", (1, 8), np.dtype(np.float32)),)
 
     def run(self, feeds):
         self.runs += 1
         if self.off is None:
             raise EngineError("it broke")
+        time.sleep(self.seconds)
         return {"y": feeds["x"] * 2 + np.float32(self.off)}
 
     def close(self):
@@ -38,15 +42,15 @@ class Doubling(Engine):
 class Workshop:
     """Opens Doubling engines; `faults` maps a variant to how far it is off, None for broken, or what is raised."""
 
-    def __init__(self, **faults):
-        self.faults = faults
+    def __init__(self, ms=0.0, **faults):
+        self.ms, self.faults = ms, faults
         self.opened = []
 
     def __call__(self, card, variant):
         fault = self.faults.get(f"{variant.runtime}_{variant.precision}", 0.0)
         if isinstance(fault, Exception):
             raise fault
-        engine = Doubling(variant, fault)
+        engine = Doubling(variant, fault, self.ms)
         self.opened.append(engine)
         return engine
 
@@ -116,6 +120,25 @@ def test_a_choice_is_measured_once_and_remembered(card):
     assert chosen in (ONE, OTHER) and first.opened
     assert choose(card, [ONE, OTHER], [ONE], {"a": "1", "b": "1"}, second) == chosen
     assert not second.opened
+
+
+def test_several_threads_are_tried_only_where_one_is_not_quick_enough(card):
+    quick, slow = Workshop(), Workshop(ms=20)
+    assert choose(card, [ONE, TWO], [ONE], {}, quick) == ONE
+    assert [engine.variant for engine in quick.opened] == [ONE]
+    assert choose(card, [ONE, TWO], [ONE], {"a": "slow"}, slow) == TWO
+    assert [engine.variant for engine in slow.opened] == [ONE, ONE, TWO]  # the first once more, beside the other
+
+
+def test_what_is_wrong_on_one_thread_is_not_tried_on_two(card):
+    workshop = Workshop(ms=20, b_bf16=0.5)
+    assert choose(card, [ONE, LOW, replace(LOW, threads=2)], [ONE], {}, workshop) == ONE
+    assert [engine.variant for engine in workshop.opened] == [ONE, LOW]
+
+
+def test_where_several_threads_were_asked_for_only_they_are_measured(card):
+    assert choose(card, [TWO, replace(OTHER, threads=2)], [ONE], {}, workshop := Workshop()).threads == 2
+    assert len(workshop.opened) == 3
 
 
 def test_another_version_other_ways_or_another_model_are_measured_anew(card, tmp_path):

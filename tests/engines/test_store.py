@@ -82,6 +82,14 @@ def test_a_folder_can_be_given_another_name(store, folder):
     assert store.names() == ["other"]
 
 
+def test_what_is_private_in_a_folder_stays_private(store, folder):
+    source = folder()
+    (source / "extra.npz").chmod(0o600)
+    added = store.add_folder(source).folder
+    assert (added / "extra.npz").stat().st_mode & 0o777 == 0o600
+    assert (added / "toy.onnx").stat().st_mode & 0o077
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -494,7 +494,7 @@ def test_an_hdf5_file_over_which_its_library_hangs_is_told(tmp_path, monkeypatch
     assert data[size] == 1
     data[size] = 9
     path.write_bytes(data)
-    monkeypatch.setattr(h5_probe, "SECONDS", 2.0)
+    monkeypatch.setattr(h5_probe, "SECONDS", 1.0)
     for source in (path, bytes(data)):
-        with pytest.raises(ModelError, match="reading it takes more than 2 seconds"), open_h5(source):
+        with pytest.raises(ModelError, match="reading it takes more than 1 seconds"), open_h5(source):
             pass

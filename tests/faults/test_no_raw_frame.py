@@ -250,3 +250,4 @@ def test_marks_that_go_on_failing_end_the_run():
     with pytest.raises(LoopFailed, match="the marks failed"):
         loop.run()
     assert set(loop.parts.sinks["witness"].states()) == {"cover"}
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("doppelcam-")]

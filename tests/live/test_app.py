@@ -20,9 +20,11 @@ from live.sources.sample import Sample
 from live.sources.video_file import VideoFile
 from live.swappers.mesh import Mesh
 from live.swappers.one_photo import OnePhoto
+from live.swappers.personal import Personal
 from live.swappers.trained import Trained
 from tests import one_photo_nets
 from tests.one_photo_nets import make_model
+from tests.personal_nets import known_looks, make_personal
 from tests.trained_nets import make_trained
 
 
@@ -272,6 +274,15 @@ def test_the_face_decides_what_makes_the_new_one(tmp_path):
     assert isinstance(swapper, Trained)
     assert (swapper.morph, swapper.engine) == (0.5, "openvino")
     assert parts.persona(None).model.name == "anna"
+    assert isinstance(built("swapper=trained", face=model).swapper.swappers[0], Trained)
+
+
+def test_a_personal_engine_has_a_swapper_of_its_own(tmp_path, portrait):
+    model = str(make_personal(tmp_path / "worn", known_looks(portrait)))
+    parts = built("swappers.personal.reach=0.5", face=model)
+    (swapper,) = parts.swapper.swappers
+    assert isinstance(swapper, Personal) and swapper.reach == 0.5 and not parts.swapper.drawn
+    assert parts.session.disclosure == "synthetic"
     assert isinstance(built("swapper=trained", face=model).swapper.swappers[0], Trained)
 
 

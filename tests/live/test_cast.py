@@ -328,3 +328,15 @@ class TestCast:
         assert not cast.drawn
         cast.swappers[1].drawn = True
         assert cast.drawn
+
+    def test_irises_are_wanted_if_one_looks_at_them(self, cast):
+        assert cast.wants_irises  # who does not say looks at them
+        cast.swappers[0].wants_irises = False
+        assert cast.wants_irises
+        cast.swappers[1].wants_irises = False
+        assert not cast.wants_irises
+
+    def test_it_says_that_another_stood_in(self, cast):
+        assert not cast.stood_in
+        cast.swappers[1].stood_in = True
+        assert cast.stood_in

@@ -9,7 +9,16 @@ import pytest
 
 from engines.errors import BadInput, LoopFailed, NotAvailable, SinkLost, SourceLost
 from live.parts import NothingYet
-from tests.doubles import ColourFinder, GreenSwapper, LosingCamera, NumberedCamera, Witness, any_persona, make_loop
+from tests.doubles import (
+    ColourFinder,
+    GreenSwapper,
+    LosingCamera,
+    NumberedCamera,
+    Witness,
+    any_persona,
+    make_loop,
+    read_number,
+)
 
 
 def gate():
@@ -25,7 +34,7 @@ def test_every_frame_comes_out_in_order_when_nothing_may_be_lost():
     assert witness.numbers() == list(range(1, 201))
     assert set(witness.states()) == {"live"}
     assert loop.ledger.report()["frames"] | {"per_second": 0} == {
-        "in": 200, "processed": 200, "live": 200, "held": 0, "bare": 0, "failed": 0, "per_second": 0,
+        "in": 200, "processed": 200, "live": 200, "held": 0, "bare": 0, "failed": 0, "stood_in": 0, "per_second": 0,
     }  # fmt: skip
 
 
@@ -452,3 +461,24 @@ def test_the_permission_of_whoever_is_worn_counts_and_no_others():
     states = witness.states()
     assert states[:15] == ["live"] * 15 and states[35:45] == ["live"] * 10 and states[55:] == ["cover"] * 15
     assert {"a is over", "b is over"} == set(loop.ledger.report()["covers"])
+
+
+def test_the_finder_is_told_whether_irises_are_looked_at_and_stand_ins_are_counted():
+    loop = make_loop(NumberedCamera(60))
+    finder, swapper = loop.parts.finder, loop.parts.swapper
+    finder.irises, told = True, []
+    find, swap = finder.find, swapper.swap
+
+    def found(image, previous):
+        told.append(finder.irises)
+        return find(image, previous)
+
+    def swapped(image, face):
+        number = read_number(image)
+        swapper.wants_irises = swapper.stood_in = 20 < number <= 40
+        return swap(image, face)
+
+    finder.find, swapper.swap = found, swapped
+    loop.run()
+    assert loop.ledger.report()["frames"]["stood_in"] == 20
+    assert told[0] and 15 < sum(told) < 30 and not told[-1]

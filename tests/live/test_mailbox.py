@@ -150,6 +150,20 @@ def test_close_ends_a_waiting_giver_and_keeps_what_lies_there():
     assert box.take(0) == "kept"
 
 
+def test_an_abandoned_box_ends_a_taker_without_a_credit_and_drops_what_lies_there():
+    box = Mailbox(credits=0)
+    box.post("one")
+    join = in_thread(box.take)
+    box.abandon()
+    with pytest.raises(Closed):
+        join()
+    box.credit()
+    with pytest.raises(Closed):
+        box.take()
+    with pytest.raises(Closed):
+        box.post("two")
+
+
 def test_the_last_item_of_a_closed_box_still_waits_for_its_credit():
     box = Mailbox(credits=1)
     box.post(1)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from live.compiled import compiled
 from live.frame import Format, Image, Persona
 from live.marks.badge.words import WORDS
 from live.settings import setting
@@ -128,7 +129,7 @@ class Plate:
 _PICTURE, _PLANE = types.Array(types.uint8, 3, "A"), types.Array(types.uint16, 2, "C", readonly=True)
 
 
-@njit(types.void(_PICTURE, _PLANE, _PLANE), nogil=True, cache=True, boundscheck=False)
+@compiled(types.void(_PICTURE, _PLANE, _PLANE))
 def lay(below, keep, light):  # type: ignore[no-untyped-def]
     """`below` = (`below` * `keep` + `light`) / 256, in place: u8 [h, w, 3], u16 [h, w] twice or larger."""
     for y in range(below.shape[0]):

@@ -9,8 +9,8 @@ from importlib.metadata import version
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from live.compiled import compiled
 from live.frame import Format, Image, Persona
 from live.marks.watermark.pattern import full_field
 from live.marks.watermark.payload import Payload, hour_of
@@ -83,7 +83,7 @@ def _version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-def]
     """Fill `lighter` and `darker`, u8 [h, w], with the pattern times the strength that the picture allows.
 

@@ -3,7 +3,7 @@
 Needs one photo. What was made once for the persona is the atlas (atlas.py) and two eyeballs (eyes.py). For each frame:
 the mesh goes some way towards the persona's shape (shape.py), the atlas is lit as the wearer is (light.py), gets the
 folds of the wearer's expression (creases.py) and is drawn over the mesh with a z-buffer, as soft and noisy as the
-picture around (detail.py). The gaze, the inside of the mouth (mouth.py) and what lies in front of the face
+picture around (live/fit/detail.py). The gaze, the inside of the mouth (mouth.py) and what lies in front of the face
 (live/occlusion.py) stay the wearer's own.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from engines.engine import Engine
 from live.align import EYE_CORNERS, OVAL
+from live.fit.detail import Detail, Noise
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.models import shipped
 from live.occlusion import Occlusion
@@ -24,7 +25,6 @@ from live.raster import draw_mesh
 from live.settings import setting
 from live.swappers.mesh.atlas import COLOUR_PX, Atlas, face_px, log_colours, make_atlas, sample
 from live.swappers.mesh.creases import LEAST_PX, SHEET_PX, Creases, Look, Unfold
-from live.swappers.mesh.detail import Detail, Noise
 from live.swappers.mesh.eyes import OPENINGS, Eyeball, put_eye, take_eyes, white_of
 from live.swappers.mesh.light import GRID_PX, Lamp, Light, log_paler, paler
 from live.swappers.mesh.mouth import fill_outline, keep_mouth
@@ -64,6 +64,7 @@ class Mesh:
     complexion: float = setting(
         0.35, "how much of the persona's complexion is kept; 0: the wearer's", low=0, high=1, step=0.05, live=True
     )
+    grain: bool = setting(True, "the new face is as noisy as the camera's picture around it", live=True)
     front: bool = setting(True, "hands and things in front of the face stay in front")
     engine: str = setting("auto", "what runs the net that sees hands: auto, or RUNTIME[:DEVICE][:PRECISION]")
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
@@ -165,7 +166,8 @@ class Mesh:
         wearer.detail.compare(pixels, here)
         keep_mouth(pixels, alpha, here, old, points)
         self._put_eyes(pixels, alpha, here, old, points, face, corner[:2], head, wearer)
-        wearer.detail.add_grain(pixels, self._noise)
+        if self.grain:
+            wearer.detail.add_grain(pixels, self._noise)
         turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
         vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one

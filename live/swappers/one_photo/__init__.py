@@ -25,7 +25,7 @@ from live.align.crops import five_point_matrix, resized
 from live.fit.colour import SMALL_PX, Colours, of_small
 from live.fit.enhance import Enhancer, enhanced, open_enhancer
 from live.fit.mask import face_alpha
-from live.fit.place import drawn, from_corner, shifted, shown_in, small
+from live.fit.place import drawn, finer, from_corner, shifted, shown_in, small
 from live.frame import Face, Floats, Image, Mask, Patch, Persona
 from live.models import open_card
 from live.occlusion import Occlusion
@@ -34,7 +34,6 @@ from live.swappers.one_photo.net import Drawn, Net, open_net
 from live.swappers.one_photo.planes import compile_all, cut_wide, fill_margin, packed, span, to_pixels
 from live.swappers.one_photo.source import source_of
 
-_LARGER = 1.6  # times that the net's picture is drawn larger than it is, from which it is first doubled, smoothly
 _FLAT = 2  # levels; a picture that spans less is of one colour
 _KEPT = {"eyes": (RIGHT_EYE, LEFT_EYE), "mouth": (INNER_LIPS,), "lips": (OUTER_LIPS,)}
 _KEEP = {
@@ -259,10 +258,7 @@ class OnePhoto:
 def _placed(pixels: Image, matrix: Floats, rect: tuple[int, int, int, int], hidden: Mask | None) -> Patch:
     """The patch for the rectangle of the frame, from a picture u8 [n, n, 4] with its alpha, to which `matrix` leads."""
     left, top, right, bottom = rect
-    if float(np.hypot(matrix[0, 0], matrix[1, 0])) * _LARGER < 1:
-        matrix = resized(matrix, 2)
-        twice = cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-        pixels = twice.astype(np.uint8, copy=False)
+    pixels, matrix = finer(pixels, matrix)
     size = (right - left, bottom - top)
     placed = drawn(pixels, from_corner(matrix, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
     shown = cv2.extractChannel(placed, 3)

@@ -15,7 +15,7 @@ from engines.errors import DoppelcamError, ModelError
 from live.align.crops import Crop
 from live.frame import Image
 
-MASKS = ("face_mask", "celeb_mask")
+MASKS = ("face_mask", "celeb_mask", "front")
 _LEAST_PX, _MOST_PX = 16, 2048
 
 

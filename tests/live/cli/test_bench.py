@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from itertools import pairwise
 
 import cv2
@@ -18,6 +16,7 @@ from live.finders.mediapipe_mesh import MediapipeMesh
 from live.parts import EndOfSource
 from live.personas import SAMPLE_PORTRAITS, open_persona
 from tests.clips import write_clip
+from tests.command import doppelcam
 from tests.doubles import NumberedCamera
 from tests.trained_nets import make_trained, tint
 
@@ -25,8 +24,7 @@ STEP = CELL_PX + GAP_PX
 
 
 def bench(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", "bench", *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
+    return doppelcam("bench", *args, cwd=cwd)
 
 
 def cell(sheet, row, column):

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from engines.door import RUNTIMES
 from live.models import shipped_names
+from tests import command
 from tests.engines.models import convolutions, folder_of
 
 pytestmark = pytest.mark.skipif(RUNTIMES.why_not("onnx_runtime") is not None, reason="onnxruntime is not installed")
 
 
 def doppelcam(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    environment = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, env=environment)
+    return command.doppelcam(*args, cwd=cwd, columns=100)
 
 
 def test_the_table_and_the_figures(tmp_path):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import shutil
 
 import av
 import pytest
 
 from engines.card import read_card
 from engines.runtimes._trt_graph import fit
+from tests import command
 
 # The models that the whole chain is tried with; one of each kind more with `pytest -m long`.
 CHAIN = ["saehd_liae_ud"]
@@ -22,20 +21,18 @@ MORE = [
 
 
 def doppelcam(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    environment = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=110, env=environment)
+    return command.doppelcam(*args, cwd=cwd, columns=100)
 
 
 @pytest.mark.parametrize("name", [*CHAIN, *(pytest.param(name, marks=pytest.mark.long) for name in MORE)])
-def test_from_the_checkpoint_to_the_video(reference, tmp_path, name):
+def test_from_the_checkpoint_to_the_video(reference, tmp_path, two_seconds, name):
     done = doppelcam("export", reference(name), "--out", "model", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "face type" in done.stdout and "GFLOP" in done.stdout and "ms a face on" in done.stdout
     card = read_card(tmp_path / "model")
     assert card.family == "trained" and fit(card.model(), name)
-    args = ["--face", "model", "--source", "sample", "--sink", "out.mp4", "--fast", "--seconds", "3"]
-    done = doppelcam("run", *args, "--report", "report.json", cwd=tmp_path)
+    args = ["--face", "model", "--source", two_seconds, "--sink", "out.mp4", "--fast", "--seconds", "3"]
+    done = doppelcam("run", *args, "--engine", "onnx_runtime:cpu:fp32", "--report", "report.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["frames"]["live"] > 10 and report["frames"]["failed"] == 0 and not report["errors"]
@@ -83,7 +80,7 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(reference, tmp_path, arg
 
 
 def test_tensorrt_without_a_gpu_says_so(reference, tmp_path):
-    if subprocess.run(["which", "nvidia-smi"], capture_output=True, check=False).returncode == 0:
+    if shutil.which("nvidia-smi"):
         pytest.skip("there is an NVIDIA driver here")
     done = doppelcam("export", reference("dfl1_h64_light"), "--out", "model", "--tensorrt", cwd=tmp_path)
     assert done.returncode == 2 and "tensor_rt" in done.stderr

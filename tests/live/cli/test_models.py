@@ -6,9 +6,6 @@ import hashlib
 import http.server
 import io
 import json
-import os
-import subprocess
-import sys
 import threading
 import zipfile
 from dataclasses import replace
@@ -26,7 +23,9 @@ from engines.store import user_store
 from live.catalogue import catalogue
 from live.cli import app, models
 from live.models import open_card, shipped, shipped_names
+from tests.command import doppelcam
 from tests.foreign_nets import EMAP, FOREIGN, foreign, net
+from tests.personal_nets import known_looks, make_personal
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,13 +60,6 @@ def put(tmp_path, file_name):
     path = tmp_path / file_name
     path.write_bytes(foreign(file_name))
     return path
-
-
-def doppelcam(*args, **env):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL, env=os.environ | env
-    )
 
 
 def test_a_foreign_file_is_looked_at_added_as_it_is_and_listed(run, tmp_path):
@@ -184,7 +176,7 @@ def test_a_damaged_model_is_named_and_can_be_removed(run, tmp_path):
     run("add", put(tmp_path, "uniface_256.onnx"))
     file = user_store().folder("uniface_256") / "uniface_256.onnx"
     file.write_bytes(file.read_bytes() + b"!")
-    done = doppelcam("models", "check")
+    done = doppelcam("models", "check", cwd=ROOT, columns=200)
     assert done.returncode == 2
     assert "changed" in done.stdout
     assert done.stderr.splitlines()[0].startswith("error: not as they were when they were added: uniface_256")
@@ -207,7 +199,7 @@ def test_removing_asks_first(run, tmp_path, terminal):
 
 def test_without_a_terminal_nothing_is_removed_or_accepted_unasked(tmp_path):
     (tmp_path / "uniface_256.onnx").write_bytes(foreign("uniface_256.onnx"))
-    assert doppelcam("models", "add", tmp_path / "uniface_256.onnx").returncode == 0
+    assert doppelcam("models", "add", tmp_path / "uniface_256.onnx", cwd=ROOT).returncode == 0
     for args, words in (
         (["remove", "uniface_256"], "--yes"),
         (["pull", "inswapper_128"], "--accept-licence"),
@@ -216,7 +208,7 @@ def test_without_a_terminal_nothing_is_removed_or_accepted_unasked(tmp_path):
         (["add", "gone.onnx"], "there is no file gone.onnx"),
         (["remove", "gone"], "installed are: uniface_256"),
     ):
-        done = doppelcam("models", *args)
+        done = doppelcam("models", *args, cwd=ROOT)
         assert (done.returncode, done.stdout) == (2, "")
         assert words in done.stderr
         assert len(done.stderr.splitlines()) <= 2
@@ -341,3 +333,9 @@ def test_a_pack_without_what_it_should_hold(run, pullable, pack):
         run("pull", "buffalo_l", "--accept-licence")
     assert user_store().names() == []
     assert not [path for path in (user_store().root / ".downloads").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_personal_engine_is_listed_as_one(run, portrait, tmp_path):
+    run("add", make_personal(tmp_path / "worn", known_looks(portrait)))
+    (line,) = (line for line in run("list").stdout.splitlines() if line.startswith("worn "))
+    assert "personal" in line and "trained" not in line

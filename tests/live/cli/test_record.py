@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import pytest
 
+from tests.command import COMMAND, doppelcam
+
 PAIRS = ("--engine", "onnx_runtime:cpu:fp32")
-
-
-def doppelcam(*args, cwd, stdin=None):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, **given)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("record")
-    done = doppelcam(
-        "record", "s.session", "--source", "sample", "--face", "sample:nia", "--seconds", 2, *PAIRS, cwd=folder
-    )
+    args = ["record", "s.session", "--source", "sample", "--face", "sample:nia", "--seconds", "2", *PAIRS]
+    done = subprocess.run([*COMMAND, *args], cwd=folder, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in folder.iterdir()] == ["s.session"]
     return folder

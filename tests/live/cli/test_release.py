@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from live import sentinel
+from tests.command import doppelcam
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sentinel is for Linux")
 
@@ -20,8 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def release(*args):
-    command = [sys.executable, "-c", "from live.cli import main; main()", "release", *args]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return doppelcam("release", *args, cwd=ROOT)
 
 
 @pytest.fixture

@@ -5,33 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 
 import cv2
 import pytest
 
-from tests.clips import write_clip
-from tests.live.marks.call import sample
-
-
-def doppelcam(*args, cwd):
-    command = [sys.executable, "-c", "from live.cli import main; main()", *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL)
+from tests.command import doppelcam
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """The first two seconds of the sample."""
-    return write_clip(tmp_path_factory.mktemp("clip") / "in.mp4", sample(0, 60), fps=30)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, clip):
+def made(tmp_path_factory, two_seconds):
     """A recording of that clip, and the report of its run."""
     folder = tmp_path_factory.mktemp("made")
     done = doppelcam(
-        "run", "--source", clip, "--face", "sample", "--sink", "out.mp4", "--fast", "--report", "report.json",
-        cwd=folder,
+        "run", "--source", two_seconds, "--face", "sample", "--sink", "out.mp4", "--fast", "--report", "report.json",
+        "--engine", "onnx_runtime:cpu:fp32", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "out.mp4", json.loads((folder / "report.json").read_text())
@@ -81,8 +68,8 @@ def test_a_still_picture_is_known(made):
     assert found["watermark"]["stretches"][0]["session"] == report["marks"]["session"]
 
 
-def test_what_is_not_from_doppelcam_ends_with_1(clip, tmp_path):
-    done = doppelcam("verify", clip, cwd=tmp_path)
+def test_what_is_not_from_doppelcam_ends_with_1(two_seconds, tmp_path):
+    done = doppelcam("verify", two_seconds, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "no sign of doppelcam" in done.stdout
 

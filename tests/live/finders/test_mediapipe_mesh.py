@@ -18,14 +18,6 @@ NAMES = ["amara", "joel", "lena", "nia"]
 CORNERS = [33, 133, 263, 362]
 
 
-@pytest.fixture
-def finder():
-    finder = MediapipeMesh()
-    finder.open()
-    yield finder
-    finder.close()
-
-
 def test_it_follows_the_sample_closer_than_a_twentieth_of_the_eyes_distance(finder):
     with np.load(CLIP.with_name("camera_truth.npz")) as truth:
         points, present = truth["points"].astype(np.float32), truth["present"]
@@ -79,13 +71,25 @@ def test_noise_and_flat_pictures_have_no_face(finder, seed):
     assert finder.find(np.full((360, 640, 3), 80 * seed, np.uint8), []) == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def eyeless():
-    """The finder that does not look for irises."""
-    finder = MediapipeMesh(eyes=False)
+    """The finder that does not look for irises, on the same runtime as `finder`."""
+    finder = MediapipeMesh(eyes=False, engine="onnx_runtime:cpu:fp32")
     finder.open()
     yield finder
     finder.close()
+
+
+def test_irises_are_left_out_while_nobody_looks_at_them(finder):
+    image = read_picture(SAMPLE_PORTRAITS / "nia.jpg")
+    face = finder.find(image, [])[0]
+    face.track = 1
+    finder.irises = False
+    (calm,) = finder.find(image, [face])
+    assert face.irises is not None and calm.irises is None and calm.track == 1
+    finder.irises = True
+    (again,) = finder.find(image, [calm])
+    assert np.abs(again.irises - face.irises).max() < 1
 
 
 def openings(mesh):
@@ -154,14 +158,11 @@ def test_lids_come_together_when_the_sample_blinks(finder):
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_an_iris_net_that_answers_nonsense_leaves_the_face_as_the_mesh_net_has_it(finder, broken):
+def test_an_iris_net_that_answers_nonsense_leaves_the_face_as_the_mesh_net_has_it(finder, monkeypatch, broken):
     class Broken:
         def run(self, feeds):
             return {"iris": np.full((5, 3), broken, np.float32), "eye": np.full((71, 3), broken, np.float32)}
 
-        def close(self):
-            net.close()
-
-    net, finder._iris = finder._iris, Broken()
+    monkeypatch.setattr(finder, "_iris", Broken())
     (face,) = finder.find(read_picture(SAMPLE_PORTRAITS / "lena.jpg"), [])
     assert face.irises is None and np.isfinite(face.mesh).all()

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from engines.errors import BadInput
-from live import personas
 from live.app import build
 from live.frame import Format, Frame
 from live.guard import Guard
-from live.personas import SAMPLE_PORTRAITS, choose, enrol, open_persona
+from live.personas import SAMPLE_PORTRAITS, allowed, choose, enrol, open_persona
 from live.personas.consent import read_withdrawal, withdraw
 from live.personas.packs import now
 from live.run import read_run
@@ -64,7 +63,7 @@ def live(guard):
 
 @pytest.fixture
 def guard(lena, finder, monkeypatch):
-    monkeypatch.setattr(personas, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(allowed, "_LOOK_AGAIN_S", 0.0)
     loop = build(read_run(None, [], {"source": "sample", "face": "lena", "sink": ["null"]}))
     loop.guard.open(Format(160, 90, 30.0), Ledger())
     loop.guard.wear(loop.parts.persona(finder))
@@ -73,7 +72,7 @@ def guard(lena, finder, monkeypatch):
 
 
 def test_what_ends_while_it_is_worn_is_covered(guard, monkeypatch):
-    monkeypatch.setattr(personas, "now", lambda: now() + timedelta(days=400))
+    monkeypatch.setattr(allowed, "now", lambda: now() + timedelta(days=400))
     assert live(guard) == "cover"
     assert any("ended on" in why for why in guard._covers)
 
@@ -85,10 +84,10 @@ def test_what_is_removed_while_it_is_worn_is_covered(guard, packs):
 
 
 def test_what_is_withdrawn_while_it_is_worn_is_covered(packs, make, agreed, other, monkeypatch):
-    monkeypatch.setattr(personas, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(allowed, "_LOOK_AGAIN_S", 0.0)
     consent = agreed()
     packs.add(make(disclosure="consented", consent=consent))
-    why_not = personas._Allowed(packs, packs.open("lena"))
+    why_not = allowed.Allowed(packs, packs.open("lena"))
     assert why_not() == ""
     packs.withdraw(read_withdrawal(withdraw(consent, other.signing_key()), "x"))
     assert why_not() == "the consent for this face was withdrawn"

@@ -110,6 +110,7 @@ def test_the_swapped_sample_is_seen_on_the_screen(screen):
 
 def sample_is_seen(screen):
     args = ["run", "--source", "sample", "--set", "sources.sample.repeat=true", "--face", "sample", "--sink", "window"]
+    args += ["--engine", "onnx_runtime:cpu:fp32"]  # so that nothing is measured first
     window = subprocess.Popen(
         [sys.executable, "-c", "from live.cli import main; main()", *args, "--seconds", "60"],
         cwd=ROOT, env=environment(screen), stderr=subprocess.PIPE, text=True,

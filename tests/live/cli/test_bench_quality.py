@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from live.align import OVAL
+from live.cli.bench.quality import Judge
 from live.personas import open_persona
 from live.sources.sample import Sample
-from tests.quality import Judge
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +102,23 @@ def test_frames_without_a_face_or_without_a_swap_are_not_judged(wearers, persona
     figures = judge.figures()
     assert (figures.frames, figures.found) == (3, 1)
     assert np.isnan(figures.flicker)
+
+
+def test_a_blurred_face_is_less_sharp(judged):
+    def blur(number, picture, face):
+        x0, y0, x1, y1 = (int(value) for value in face.box)
+        picture[y0:y1, x0:x1] = cv2.GaussianBlur(picture[y0:y1, x0:x1], (0, 0), 3)
+
+    assert judged(blur).sharpness < 0.6 * judged(lambda number, picture, face: None).sharpness
+
+
+def test_likeness_is_what_the_recogniser_says(wearers, persona, finder):
+    def vector(picture, face):  # it tells people by how bright they are
+        return np.array(
+            [1.0, 0.0] if picture is persona.image or picture.mean() > wearers[0].mean() + 20 else [0.6, 0.8]
+        )
+
+    for lighter, said in ((0, 0.6), (60, 1.0)):
+        judge = Judge(persona, finder, vector)
+        judge.add(wearers[0], cv2.add(wearers[0], (lighter,) * 3))
+        assert judge.figures().to_persona == pytest.approx(said)

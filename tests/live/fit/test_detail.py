@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live.swappers.mesh.detail import Detail
+from live.fit.detail import Detail
 
 
 def textured(size=(120, 100), seed=0):
