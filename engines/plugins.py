@@ -81,6 +81,7 @@ _EXTRAS = {
     "grpc": "remote",
     "aiortc": "web",
     "c2pa": "credentials",
+    "torch": "teach",
 }
 
 

@@ -21,12 +21,14 @@ from export.teach.pairs import Pairs
 
 _HIDDEN = 0.3  # part of the lessons with something in front
 _THINGS = 160
+_OFTEN = 4.0  # a pair is drawn at most so many times as often as others: one may be past learning
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """float32 0..1: `face`, `target` [n, 3, size, size] BGR, `mask` and `front` [n, 1, size, size]."""
+    """float32 0..1: `face`, `target` [n, 3, size, size] BGR, `mask`, `front` [n, 1, size, size]; of `which` pairs."""
 
+    which: Tensor
     face: Tensor
     target: Tensor
     mask: Tensor
@@ -46,6 +48,8 @@ class Lessons:
         if things:
             self._things = torch.from_numpy(painted(rng, self._side, skin).transpose(0, 3, 1, 2).copy())
 
+        self._wrong = np.ones(len(pairs))
+
     def __len__(self) -> int:
         return len(self._all)
 
@@ -53,19 +57,25 @@ class Lessons:
         """These pairs as they are."""
         n = len(which)
         face, target, mask = self._cut(which, torch.zeros(n), torch.ones(n), torch.zeros(n, 2))
-        return Batch(face, target, mask, torch.zeros_like(mask))
+        return Batch(which, face, target, mask, torch.zeros_like(mask))
+
+    def remember(self, which: Tensor, wrong: Tensor) -> None:
+        """How far off the net was in these pairs: what it does badly (a blink is rare) it gets more often."""
+        at = which.numpy()
+        self._wrong[at] += 0.5 * (wrong.detach().cpu().numpy() - self._wrong[at])
 
     def draw(self, n: int) -> Batch:
         """`n` lessons."""
         rng = self._rng
-        which = torch.from_numpy(rng.integers(len(self), size=n))
+        often = np.clip(self._wrong / self._wrong.mean(), 0.3, _OFTEN)
+        which = torch.from_numpy(rng.choice(len(self), n, p=often / often.sum()))
         turn = torch.from_numpy(rng.normal(0, 0.035, n).astype(np.float32))
         zoom = torch.from_numpy(np.exp(rng.normal(0, 0.03, n)).astype(np.float32))
         move = torch.from_numpy(rng.normal(0, 0.015, (n, 2)).astype(np.float32))
         face, target, mask = self._cut(which, turn, zoom, move)
         face, target = self._light(face, target)
         face, front = self._cover(face)
-        return Batch(self._spoil(face), target, mask, front)
+        return Batch(which, self._spoil(face), target, mask, front)
 
     def _cut(self, which: Tensor, turn: Tensor, zoom: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inner = self.size / self._side

@@ -136,7 +136,9 @@ def train(
         rate = _RATE * min(1, course.step / 50) * (0.5 + 0.5 * math.cos(math.pi * course.spent_s / seconds)) + 1e-5
         for group in course.optimiser.param_groups:
             group["lr"] = rate
-        loss = _loss(course.net, _to(lessons.draw(_BATCH), device), weights)
+        batch = _to(lessons.draw(_BATCH), device)
+        loss, wrong = _loss(course.net, batch, weights)
+        lessons.remember(batch.which, wrong)
         course.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(course.net.parameters(), 1.0)
@@ -242,7 +244,8 @@ def _where_it_moves(lessons: Lessons) -> Tensor:
     return (0.5 + 0.5 * moves / moves.mean().clamp_min(1e-4)).clamp(0.5, 4)
 
 
-def _loss(net: Student, batch: Batch, weights: Tensor) -> Tensor:
+def _loss(net: Student, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss, and how far off each picture is [n]."""
     image, masks = net(batch.face)
     soft = functional.interpolate(functional.avg_pool2d(batch.mask, 4), scale_factor=4.0, mode="nearest")
     share = (0.02 + soft * weights) * (1 - 0.9 * batch.front)
@@ -252,7 +255,8 @@ def _loss(net: Student, batch: Batch, weights: Tensor) -> Tensor:
     edges = (down.abs() * share[..., 1:, :]).mean() + (across.abs() * share[..., :, 1:]).mean()
     wrong = functional.binary_cross_entropy_with_logits(masks[:, :1], batch.mask)
     hidden = functional.binary_cross_entropy_with_logits(masks[:, 1:], batch.front)
-    return (off.abs() * share).mean() + edges + 0.05 * wrong + 0.05 * hidden
+    each = (off.abs() * share).mean((1, 2, 3))
+    return each.mean() + edges + 0.05 * wrong + 0.05 * hidden, each
 
 
 @torch.no_grad()
@@ -281,7 +285,8 @@ def _examine(net: Student, exam: Lessons, device: torch.device) -> tuple[float, 
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
-    return Batch(*(getattr(batch, name).to(device) for name in ("face", "target", "mask", "front")))
+    planes = (getattr(batch, name).to(device) for name in ("face", "target", "mask", "front"))
+    return Batch(batch.which, *planes)
 
 
 def _fingerprint(pairs: Pairs) -> str:

@@ -9,6 +9,7 @@ from live.cli.bench import glass as glass_command
 from live.cli.bench import look as look_command
 from live.cli.bench import loop as loop_command
 from live.cli.bench import overload as overload_command
+from live.cli.bench import student as student_command
 from live.cli.bench import swap as swap_command
 
 app = typer.Typer(help="Judge the swap on a clip, measure the nets and the loop.")
@@ -17,6 +18,7 @@ app.command("loop")(loop_command.loop)
 app.command("engines")(engines_command.engines)
 app.command("glass")(glass_command.glass)
 app.command("overload")(overload_command.overload)
+app.command("student")(student_command.student)
 app.command("swap")(swap_command.swap)
 
 

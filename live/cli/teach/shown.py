@@ -239,6 +239,6 @@ def export(workshop: Workshop, keep: bool) -> None:
     with err.status("making the engine ...") as status:
         card = steps.export(workshop, keep, lambda words: status.update(f"{words} ..."))
     gone = f"kept in {workshop.folder}" if keep else "deleted; weights to learn more with are kept"
-    _say(f"made: {card.folder}; footage and lessons are {gone}")
+    _say(f"made: {card.folder}; footage, lessons and their pictures are {gone}")
     time_it(card)
     out.print(f"wear it: doppelcam run --face {escape(workshop.name)}", soft_wrap=True)

@@ -12,12 +12,11 @@ from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.engine import Array
 from live.align import CORE, INNER_LIPS, LEFT_EYE, RIGHT_EYE, cut_fine
 from live.align.crops import resized
-from live.align.landmarks import FEATURES, landmarks
+from live.align.landmarks import FEATURES, MESH_POINTS, landmarks
 from live.fit.detail import Detail, Noise
 from live.fit.place import drawn, finer, from_corner, shown_in, small
 from live.frame import Face, Floats, Image, Mask, Patch
@@ -29,11 +28,14 @@ _FLAT = 3.0  # grey levels by which a face differs from a plain area, at least
 _DARKER = 6.0  # times that the new face may be darker or brighter than the old one
 _SAME = 3.0  # grey levels by which it differs from the old one, at least
 _MOST_HIDDEN = 0.6  # part of the face; if more seems hidden, that is not believed (as live/occlusion.py has it)
-_FRONT_PX = 64
+_FRONT_PX, _NOTHING = 64, 40  # side of what is remembered; a front that is nowhere above is none, of 255
 _SOFT = 1.15  # times that the camera is softer than the net's picture, from which that is drawn softer
+_FAINT = 8  # of 255
 _FADES = 0.06  # part of the crop's side in which the new face fades at the border
+_HULL = (*list(MESH_POINTS)[FEATURES], *CORE[1:])
 _OPENINGS = (INNER_LIPS, RIGHT_EYE, LEFT_EYE)  # where the wearer's own may be seen
-_HULL = list(CORE[1:])
+_OUTLINES = np.array([point for outline in (_HULL, *_OPENINGS) for point in outline])
+_ENDS = np.cumsum([len(outline) for outline in (_HULL, *_OPENINGS)])[:-1]
 
 
 class Unusable(Exception):
@@ -57,11 +59,13 @@ def draw(net: Net, image: Image, face: Face, seen: Seen, noise: Noise, front: bo
     given = net.run(old, 0.0)
     new, mask = _shaped(given, net.out_size)
     place = resized(matrix, net.out_size / net.size)
-    core = _core(face.mesh, points, place, net.out_size)
+    core = _core(face.mesh, place, net.out_size)
     _demand_a_face(new, mask, old, core)
     packed = np.empty((*mask.shape, 4), np.uint8)
     packed[..., :3] = new
-    packed[..., 3] = cv2.max(cv2.min(mask, _fading(net.out_size)), core)
+    # A net's mask is nowhere quite 0: without the faint rest the patch is no larger than the face.
+    clear = cv2.threshold(cv2.min(mask, _fading(net.out_size)), _FAINT, 255, cv2.THRESH_TOZERO)[1]
+    packed[..., 3] = cv2.max(clear, core)
     packed[[0, -1], :, 3] = packed[:, [0, -1], 3] = 0
     left, top, right, bottom = rect = shown_in(packed[..., 3], place, image)
     if right - left < 2 or bottom - top < 2:
@@ -98,19 +102,15 @@ def _fading(size: int) -> Mask:
     return np.minimum(np.minimum(ramp, ramp[:, None]), 255).astype(np.uint8)
 
 
-def _core(mesh: Floats, points: Floats, place: Floats, size: int) -> Mask:
+def _core(mesh: Floats, place: Floats, size: int) -> Mask:
     """What must be covered, 255 in u8 [size, size]: the features, but for the openings of eyes and mouth."""
+    there = mesh[_OUTLINES, :2] @ place[:, :2].T + place[:, 2]
+    fixed = np.round(np.clip(there, -1e4, 1e4) * 16).astype(np.int32)  # in sixteenths of a pixel
+    hull, *openings = np.split(fixed, _ENDS)
     core = np.zeros((size, size), np.uint8)
-    outline = np.concatenate([points[FEATURES], mesh[_HULL, :2]])
-    cv2.fillConvexPoly(core, cv2.convexHull(_fixed(outline, place)), 255, cv2.LINE_8, 4)
-    cv2.fillPoly(core, [_fixed(mesh[list(opening), :2], place) for opening in _OPENINGS], 0, cv2.LINE_8, 4)
+    cv2.fillConvexPoly(core, cv2.convexHull(hull), 255, cv2.LINE_8, 4)
+    cv2.fillPoly(core, openings, 0, cv2.LINE_8, 4)
     return core
-
-
-def _fixed(outline: Floats, place: Floats) -> NDArray[np.int32]:
-    """An outline of the frame in sixteenths of a pixel of the net's picture."""
-    there = outline @ place[:, :2].T + place[:, 2]
-    return np.asarray(np.round(np.clip(there, -1e4, 1e4) * 16), np.int32)
 
 
 def _demand_a_face(new: Image, mask: Mask, old: Image, core: Mask) -> None:
@@ -140,10 +140,13 @@ def _hidden(
     said = given.get("front")
     if said is None:
         return None
+    if seen.likely is None and cv2.minMaxLoc(said)[1] < _NOTHING:
+        return None
     now = small(said, _FRONT_PX).astype(np.float32) * np.float32(1 / 255)
     if seen.likely is None:
         seen.likely = np.zeros_like(now) if face.track else now
-    likely = seen.likely = believed(seen.likely, now)
+    likely = believed(seen.likely, now)
+    seen.likely = likely if likely.max() * 255 >= _NOTHING else None
     found = in_front(likely, resized(place, _FRONT_PX / len(said)), image, face, rect, _MOST_HIDDEN).mask
     return found if found.any() else None
 

@@ -52,3 +52,15 @@ def test_things_are_seen_and_do_not_hide_everything():
     assert share.min() > 0.005
     assert share.max() < 0.65
     assert np.unique(things.reshape(len(things), -1), axis=0).shape[0] == len(things)
+
+
+def test_what_is_done_badly_comes_more_often_but_not_alone():
+    lessons = Lessons(toy_pairs(20), 128, np.random.default_rng(5))
+    wrong = torch.ones(20)
+    wrong[7] = 100
+    for _ in range(8):
+        lessons.remember(torch.arange(20), wrong)
+    drawn = lessons.draw(160).which.numpy()
+    share = np.bincount(drawn, minlength=20) / len(drawn)
+    assert share[7] > 2 * np.delete(share, 7).max()
+    assert (share > 0).all()

@@ -16,6 +16,7 @@ from live import session
 from live.cli import app, faces
 from live.personas import SAMPLE_PORTRAITS, enrol
 from live.personas.packs import fingerprint_of, user_packs
+from live.teach.workshop import new_workshop
 from tests.trained_nets import make_trained
 
 NIA = SAMPLE_PORTRAITS / "nia.jpg"
@@ -189,8 +190,9 @@ def test_what_was_worn_is_on_record_without_a_picture(run):
 def test_a_wipe_says_what_is_gone_and_what_is_kept(run, tmp_path):
     user_store().add_folder(make_trained(tmp_path / "anna"))
     run("faces", "add", NIA, "--synthetic")
+    new_workshop("me_as_nia").save()
     told = run("faces", "wipe", "--yes")
-    assert "removed the key" in told and "the faces nia" in told
+    assert "removed the key" in told and "the faces nia" in told and "the workshop me_as_nia" in told
     assert "kept: the trained models anna" in told and "kept: the record of sessions" in told
     assert "there was nothing to remove" not in run("faces", "wipe", "--yes", "--models")
     assert "there was nothing to remove" in run("faces", "wipe", "--yes")
