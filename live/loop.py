@@ -32,7 +32,7 @@ from live.intake import Intake
 from live.mailbox import Closed, Mailbox
 from live.outlets import Outlets
 from live.pace import Pace
-from live.parts import Finder, Keyed, Parts, Swapper
+from live.parts import Keyed, Parts, Swapper
 from live.reopen import reopen
 from live.settings import setting
 from live.spans import Spans
@@ -40,6 +40,7 @@ from live.stage import Stage, errors_of, wait_opened
 from live.steps import ENGINE_LOST, Steps
 from live.trace import Clock, Ledger, clock
 from live.track import Tracks
+from live.wardrobe import Failed, Make
 
 _TICK_S = 0.05
 _CAMERA_LOST, _WAITING = "camera lost, looking for it", "waiting for a picture"
@@ -50,9 +51,7 @@ class LoopSettings:
     """How the loop itself behaves."""
 
     in_flight: int = setting(3, "frames inside at the same time, at most one a thread", low=1, high=3)
-    stall_ms: float = setting(
-        500, "without a new picture for so long, the cover is shown", low=100, high=5000, step=100
-    )
+    stall_ms: float = setting(500, "without a new picture for so long, a cover is shown", low=100, high=5000, step=100)
     give_up_after: int = setting(10, "frames that fail in a row before the loop stops", low=1, high=1000)
 
 
@@ -142,13 +141,13 @@ class Loop:
         """The key for it was pressed: cover, or show again, but not by a key that is held down."""
         self._hand.key()
 
-    def wear(self, persona: Callable[[Finder], Persona], swapper: Swapper | None = None) -> None:
+    def wear(self, persona: Make, swapper: Swapper | None = None, failed: Failed | None = None) -> None:
         """Put on another face while running, drawn by another swapper if one is given; from any thread, done soon.
 
-        Until it is done the old face or a cover is shown; if it fails the old face stays, and the ledger tells why.
-        BadInput: the swapper is of the kind that lives on another thread.
+        Until it is done the old face or a cover is shown; if it fails the old face stays, the ledger tells why, and so
+        does `failed`, on a thread of the loop. BadInput: the swapper is of the kind that lives on another thread.
         """
-        self._steps.wardrobe.ask(persona, swapper, self.parts.swapper)
+        self._steps.wardrobe.ask(persona, swapper, self.parts.swapper, failed)
 
     # ---- starting, watching, finishing
 

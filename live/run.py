@@ -70,7 +70,11 @@ def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> R
     """Profile, `--set` pairs and flags as one Run; later ones win. Raises BadInput for anything unknown."""
     tree = settings.read_toml(profile) if profile is not None else {}
     tree = settings.merge(tree, settings.assignments(pairs))
-    tree = settings.merge(tree, {key: value for key, value in flags.items() if value is not None})
+    return run_of(settings.merge(tree, {key: value for key, value in flags.items() if value is not None}))
+
+
+def run_of(tree: dict[str, Any]) -> Run:
+    """The Run with these keys of doppelcam.toml. Raises BadInput for anything unknown."""
     names = [f.name for f in settings.settings_of(Run)]
     chosen: dict[str, Any] = {}
     rest: dict[str, Any] = {}
@@ -95,6 +99,39 @@ def read_run(profile: Path | None, pairs: list[str], flags: dict[str, Any]) -> R
     run.tree = rest
     _check_tree(rest)
     return run
+
+
+def tree_of(run: Run) -> dict[str, Any]:
+    """The keys of doppelcam.toml that make this run (`run_of`): the source, and what is not as it is by default."""
+    plain, face = Run(), [run.face, *run.more_faces]
+    own = {f.name: getattr(run, f.name) for f in settings.settings_of(Run)}
+    tree = {key: value for key, value in own.items() if key == "source" or value != getattr(plain, key)}
+    tree |= {"face": face} if run.more_faces else {}
+    tree |= {"sink": run.sinks} if run.sinks else {}
+    return tree | typed(run.tree)
+
+
+def typed(tree: dict[str, Any]) -> dict[str, Any]:
+    """Sections as in `Run.tree`, checked before, with each value in its setting's own type: flags are texts."""
+    found: dict[str, Any] = {}
+    for section, content in tree.items():
+        if section in KINDS:
+            found[section] = {part: _typed(section, part, values) for part, values in content.items()}
+        else:
+            found[section] = _made(SECTIONS[section], content, section)
+    return found
+
+
+def _typed(section: str, part: str, values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _made(KINDS[section].load(part), values, f"{section}.{part}")
+    except NotAvailable:
+        return values
+
+
+def _made(part: type, values: dict[str, Any], where: str) -> dict[str, Any]:
+    made: Any = settings.make(part, values, where)
+    return {key: "" if getattr(made, key) is None else getattr(made, key) for key in values}  # TOML has no None
 
 
 def _check_tree(tree: dict[str, Any]) -> None:

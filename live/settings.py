@@ -115,15 +115,21 @@ def _in_words(kind: type, facts: Any) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tree in a TOML file. Raises BadInput that names file, line and what was expected."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_bytes(), f"settings file {path}")
     except FileNotFoundError:
         raise BadInput(f"there is no settings file {path}") from None
     except OSError as error:
         raise BadInput(f"settings file {path} cannot be read: {error.strerror}") from error
+
+
+def parse_toml(data: bytes, what: str) -> dict[str, Any]:
+    """The tree in the bytes of a TOML file, which errors call `what`. Raises BadInput that names the line."""
+    try:
+        return tomllib.loads(data.decode().replace("\r\n", "\n"))
     except RecursionError:
-        raise BadInput(f"settings file {path} is nested too deep") from None
+        raise BadInput(f"{what} is nested too deep") from None
     except ValueError as error:  # not TOML, not UTF-8, or a number with thousands of digits
-        raise BadInput(f"settings file {path} is not TOML: {error}") from error
+        raise BadInput(f"{what} is not TOML: {error}") from error
 
 
 def assignments(pairs: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from engines.errors import BadInput
 from live.cli.output import check_target
 from live.cli.run import run_to_its_end
-from live.cli.screen import err, sum_up
+from live.cli.screen import ask_secret, err, sum_up
 
 if TYPE_CHECKING:
     from live.run import Run
@@ -51,7 +51,7 @@ def record(
     run = read_run(profile, set_ or [], {**flags, "fast": fast or None})
     parts = parts_of(run)
     part = target.with_name(f".{target.name}.part")
-    writer = SealedWriter(part, ask_passphrase(twice=True) if passphrase else None)
+    writer = SealedWriter(part, ask_secret("passphrase", twice=True) if passphrase else None)
     try:
         assert parts.session is not None, "parts_of() begins a session"
         marked = {"marks": [kind_of(mark) for mark in parts.marks], "session": parts.session.number}
@@ -85,16 +85,3 @@ def settings_of(run: Run) -> dict[str, Any]:
 
     path = Path(run.face.rpartition("#")[0] or run.face).expanduser()
     return {"run": asdict(run), "face_sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""}
-
-
-def ask_passphrase(twice: bool) -> str:
-    """Asked on the terminal, unseen; a line of standard input where there is none. Raises BadInput when empty."""
-    import sys
-
-    if sys.stdin.isatty():
-        given = str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=twice))
-    else:
-        given = sys.stdin.readline().rstrip("\n")
-    if not given:
-        raise BadInput("the passphrase is empty")
-    return given

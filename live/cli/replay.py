@@ -12,9 +12,9 @@ from rich.table import Table
 
 from engines.errors import BadInput
 from live.cli.output import check_target, write_whole
-from live.cli.record import ask_passphrase, settings_of
+from live.cli.record import settings_of
 from live.cli.run import run_to_its_end
-from live.cli.screen import err, out
+from live.cli.screen import ask_secret, err, out
 
 if TYPE_CHECKING:
     from live.session_file import Session
@@ -46,7 +46,7 @@ def replay(
     from live.session_file import Digests, Notes, Replayed, read_session
 
     with err.status("checking the session ..."):
-        known = read_session(session.expanduser(), ask_passphrase(twice=False) if passphrase else None)
+        known = read_session(session.expanduser(), ask_secret("passphrase", twice=False) if passphrase else None)
     try:
         recorded = Run(**known.settings["run"])
     except (KeyError, TypeError):

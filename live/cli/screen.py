@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from engines.errors import DoppelcamError
+from engines.errors import BadInput, DoppelcamError
 from live.trace import Ledger
 
 out = Console(highlight=False)
@@ -23,6 +24,20 @@ err = Console(stderr=True, highlight=False)
 def asks() -> bool:
     """Whether somebody is there to be asked."""
     return sys.stdin.isatty()
+
+
+def ask_secret(what: str, *, twice: bool) -> str:
+    """A passphrase or password: asked on the terminal, unseen; a line of standard input where there is none.
+
+    Raises BadInput when it is empty.
+    """
+    if asks():
+        given = str(typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
+    else:
+        given = sys.stdin.readline().rstrip("\n")
+    if not given:
+        raise BadInput(f"the {what} is empty")
+    return given
 
 
 def complain(error: DoppelcamError) -> None:

@@ -1,7 +1,8 @@
 """A small web server in a thread of its own, for parts with pages: loopback only, unless other devices are asked in.
 
 Its address holds a secret (`http://127.0.0.1:8771/SECRET/`); `door.py` refuses whoever does not know it. With `lan` it
-listens on every address, over https with a certificate made on this machine (`keys.py`).
+listens on every address, over https with a certificate made on this machine (`keys.py`). With `admit` it serves another
+address too, for who signs in with a password (`remote/`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from engines.errors import BadInput, NotAvailable
 from live.local_server.door import Door, Doorstep
 from live.local_server.keys import addresses, certificate, token_for
+from live.local_server.remote import SignIn
+from live.local_server.remote.password import Password
 
 _log = logging.getLogger("doppelcam.web")
 _MOST_CONNECTIONS = 64
@@ -54,7 +59,7 @@ class LocalServer:
         routes: Sequence[tuple[str, str, Handler]],
         sockets: Sequence[tuple[str, Talk]] = (),
     ) -> None:
-        self.url = ""
+        self.url = self.remote_url = ""
         self._name = name
         files = [file for folder in (page, _SHARED) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
         table: list[BaseRoute] = [Route("/" if f.name == "index.html" else f"/{f.name}", _file(f)) for f in files]
@@ -65,6 +70,7 @@ class LocalServer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
+        self._remote: tuple[uvicorn.Server, Future[None]] | None = None
 
     def start(self, port: int, *, lan: bool, what: str) -> None:
         """Serve on this port (0: a free one). The address is kept in `url`, and told on the screen as `what`.
@@ -72,35 +78,47 @@ class LocalServer:
         Raises BadInput for a port that cannot be had, NotAvailable where this machine has no network for `lan`.
         """
         token = token_for(self._name)
-        sock = self._bind(port, lan)
+        sock = self._bind("0.0.0.0" if lan else "127.0.0.1", port)
         port = sock.getsockname()[1]
         try:
-            config = uvicorn.Config(
-                Door(self._app, token, lan=lan),
-                http=Doorstep, ws="websockets-sansio" if self._sockets else "none", loop="asyncio", lifespan="off",
-                ws_max_size=_MOST_MESSAGE, ws_ping_interval=5, ws_ping_timeout=10, ws_per_message_deflate=False,
-                log_config=None, log_level="critical", access_log=False,
-                server_header=False, date_header=False, proxy_headers=False,
-                limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=1,
-            )  # fmt: skip
+            config = self._config(Door(self._app, token, lan=lan))
             url = f"http://127.0.0.1:{port}/{token}/"
             if lan:
                 url = f"https://{_reachable()}:{port}/{token}/"
-                pem, fingerprint = _certificate()
-                config.load()
-                config.ssl = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                config.ssl.load_cert_chain(pem)
+                fingerprint = _secure(config)
             self._run(uvicorn.Server(config), sock)
         except BaseException:
             sock.close()
             raise
         _log.info("%s: %s", what, url, extra={"style": "bold"})
         if lan:
-            _log.info(
-                "the browser will warn: this certificate is self-made. Its SHA-256 fingerprint is\n%s", fingerprint
-            )
-            _log.info("%s", qr_code(url), extra={"style": "black on white"})
+            _tell_certificate(url, fingerprint)
         self.url = url
+
+    def admit(self, host: str, port: int, password: Password, what: str) -> SignIn:
+        """After `start`: serve the same to other devices, over TLS, to who signs in with the password.
+
+        `host`: the address or name to listen on (IPv4), "" for the one that others reach, 0.0.0.0 for all. The page's
+        address is told on the screen as `what`. Raises BadInput, NotAvailable.
+        """
+        assert self._loop is not None, "start() comes first"
+        address, names = _called(host)
+        sock = self._bind(address, port)
+        try:
+            door = SignIn(self._app, names, password)
+            config = self._config(door)
+            fingerprint = _secure(config)
+            server = uvicorn.Server(config)
+            served = asyncio.run_coroutine_threadsafe(server.serve(sockets=[sock]), self._loop)
+        except BaseException:
+            sock.close()
+            raise
+        self._remote = server, served
+        shown = host if host not in ("", "0.0.0.0") else _reachable()
+        self.remote_url = f"https://{shown}:{sock.getsockname()[1]}/"
+        _log.info("%s: %s", what, self.remote_url, extra={"style": "bold"})
+        _tell_certificate(self.remote_url, fingerprint)
+        return door
 
     @property
     def alive(self) -> bool:
@@ -121,10 +139,24 @@ class LocalServer:
                 done = asyncio.run_coroutine_threadsafe(finish(), self._loop)
                 with suppress(TimeoutError):
                     done.result(5)
+            if self._remote is not None:
+                server, served = self._remote
+                server.should_exit = True
+                with suppress(TimeoutError):
+                    served.result(5)
             self._server.should_exit = True
             assert self._thread is not None
             self._thread.join(5)
-        self._thread = self._loop = self._server = None
+        self._thread = self._loop = self._server = self._remote = None
+
+    def _config(self, door: ASGIApp) -> uvicorn.Config:
+        return uvicorn.Config(
+            door, http=Doorstep, ws="websockets-sansio" if self._sockets else "none", loop="asyncio", lifespan="off",
+            ws_max_size=_MOST_MESSAGE, ws_ping_interval=5, ws_ping_timeout=10, ws_per_message_deflate=False,
+            log_config=None, log_level="critical", access_log=False,
+            server_header=False, date_header=False, proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=1,
+        )  # fmt: skip
 
     def _run(self, server: uvicorn.Server, sock: socket.socket) -> None:
         begun = threading.Event()
@@ -141,12 +173,12 @@ class LocalServer:
         self._thread.start()
         begun.wait(10)
 
-    def _bind(self, port: int, lan: bool) -> socket.socket:
+    def _bind(self, address: str, port: int) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":  # elsewhere it would let two programs share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind(("0.0.0.0" if lan else "127.0.0.1", port))
+            sock.bind((address, port))
             sock.listen(128)
         except OSError as error:
             sock.close()
@@ -175,6 +207,36 @@ def _reachable() -> str:
     if not found:
         raise NotAvailable("no other device can reach this machine: it has no network", hint="or leave lan=true out")
     return found[0]
+
+
+def _called(host: str) -> tuple[str, frozenset[str]]:
+    """The address to listen on for this host, and the names by which others may call it, in small letters."""
+    own = socket.gethostname().lower()
+    names = {own, f"{own}.local"}
+    if host in ("", "0.0.0.0"):
+        found = _reachable()
+        return host or found, frozenset(names | {found, *(addresses() if host else [])})
+    try:
+        address = socket.gethostbyname(host)
+    except OSError:
+        raise BadInput(
+            f"{host!r} is no address or name of this machine", hint=f"here: {', '.join(addresses()) or 'none'}"
+        ) from None
+    return address, frozenset(names | {host.lower(), address})
+
+
+def _secure(config: uvicorn.Config) -> str:
+    """Let it speak TLS alone, with this machine's certificate; its fingerprint."""
+    pem, fingerprint = _certificate()
+    config.load()
+    config.ssl = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    config.ssl.load_cert_chain(pem)
+    return fingerprint
+
+
+def _tell_certificate(url: str, fingerprint: str) -> None:
+    _log.info("the browser will warn: this certificate is self-made. Its SHA-256 fingerprint is\n%s", fingerprint)
+    _log.info("%s", qr_code(url), extra={"style": "black on white"})
 
 
 def _certificate() -> tuple[Path, str]:

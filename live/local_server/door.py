@@ -1,4 +1,4 @@
-"""Who comes in: a request needs an allowed Host, no foreign Origin and the secret in its path. All else is refused.
+"""Who comes in: a request needs an allowed Host, no foreign Origin and the secret. All else is refused.
 
 The Host header is checked because of DNS rebinding: a web page of a stranger can make its own name mean 127.0.0.1, and
 then talks to local servers with that name. The Origin header tells which page sent a request: only our own may.
@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 import socket
+from collections.abc import Callable
 
 import h11
 from starlette.datastructures import Headers, MutableHeaders
@@ -37,59 +38,77 @@ _SECONDS = 10.0
 
 
 class Door:
-    """Stands before an ASGI application, which sees paths without the secret and only requests that may pass."""
+    """Stands before an ASGI application, which sees paths without the secret and only requests that may pass.
+
+    The secret is the first part of the path; or it is in a header, `Authorization: Bearer SECRET`, for programs: no
+    page of a stranger can send that one.
+    """
 
     def __init__(self, app: ASGIApp, token: str, *, lan: bool) -> None:
         self._app, self._token, self._lan = app, token.encode(), lan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._enter(scope)
         if scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
+            # A browser opens a WebSocket to any server for any page: the same checks, before it is accepted.
+            if isinstance(found, Response):
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})  # answered with 403
+            else:
+                await self._app(found, receive, send)
             return
+        if isinstance(found, Response):
+            await found(scope, receive, guarded(send))
+        else:
+            await self._app(found, receive, guarded(send))
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("cache-control", "no-store")
-                headers.update(_HEADERS)
-            await send(message)
-
-        response = self._refusal(scope)
-        if response is not None:
-            await response(scope, receive, send_guarded)
-            return
-        await self._app(_inside(scope), receive, send_guarded)
-
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A browser opens a WebSocket to any server for any page: the same checks, before it is accepted."""
-        if self._refusal(scope) is not None:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})  # answered with 403
-            return
-        await self._app(_inside(scope), receive, send)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not may_be_called(host, lan=self._lan):
-            return PlainTextResponse("this name is not served here", 421)
-        origin = headers.get("origin")
-        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
-        if origin is not None and origin != f"{scheme}://{host}":
-            return PlainTextResponse("other pages may not ask here", 403)
+    def _enter(self, scope: Scope) -> Scope | Response:
+        """What the application sees, its path without the secret; or the refusal."""
+        refusal = foreign(scope, lambda host: may_be_called(host, lan=self._lan))
+        if refusal is not None:
+            return refusal
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         parts = scope["path"].split("/", 2)
-        # compare_digest takes the same time wherever the first wrong letter is.
-        if not hmac.compare_digest(parts[1].encode() if len(parts) > 1 else b"", self._token):
+        if len(parts) > 1 and self._is_secret(parts[1]):
+            if len(parts) == 2:
+                return RedirectResponse(f"/{parts[1]}/")
+            path = f"/{parts[2]}"
+            return {**scope, "path": path, "raw_path": path.encode()}
+        if scheme.lower() != "bearer":
             return PlainTextResponse("not found", 404)
-        if len(parts) == 2:
-            return RedirectResponse(f"/{parts[1]}/")
-        return None
+        if not self._is_secret(given.strip()):
+            return PlainTextResponse("that is not the secret", 401, {"www-authenticate": "Bearer"})
+        return scope
+
+    def _is_secret(self, word: str) -> bool:
+        # compare_digest takes the same time wherever the first wrong letter is.
+        return hmac.compare_digest(word.encode(), self._token)
 
 
-def _inside(scope: Scope) -> Scope:
-    """What the application sees: the path without the secret."""
-    path = "/" + scope["path"].split("/", 2)[2]
-    return {**scope, "path": path, "raw_path": path.encode()}
+def foreign(scope: Scope, may_be_called: Callable[[str], bool]) -> Response | None:
+    """The refusal of a request by another name, or that another page sends; None for the others."""
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
+    if not may_be_called(host):
+        return PlainTextResponse("this name is not served here", 421)
+    origin = headers.get("origin")
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    if origin is not None and origin != f"{scheme}://{host}":
+        return PlainTextResponse("other pages may not ask here", 403)
+    return None
+
+
+def guarded(send: Send) -> Send:
+    """`send` with the headers that lock a page in."""
+
+    async def send_guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("cache-control", "no-store")
+            headers.update(_HEADERS)
+        await send(message)
+
+    return send_guarded
 
 
 def may_be_called(host: str, *, lan: bool) -> bool:

@@ -40,7 +40,7 @@ class Offer:
         return {"id": self.id, "name": self.name, "note": self.note, "why_not": self.why_not}
 
 
-def pick(offers: list[Offer], id: object, what: str) -> str:
+def pick(offers: list[Offer], id: str, what: str) -> str:
     """The spec of the one that is meant. Raises BadInput where none is."""
     for offer in offers:
         if offer.id == id:
@@ -48,8 +48,8 @@ def pick(offers: list[Offer], id: object, what: str) -> str:
     raise BadInput(f"there is no such {what} here", hint=f"choose {', '.join(offer.id for offer in offers)}")
 
 
-def sources(given: Run) -> list[Offer]:
-    """Where pictures can come from, cameras first; also what the command line named."""
+def sources(named: list[Run]) -> list[Offer]:
+    """Where pictures can come from, cameras first; also what these runs name."""
     found = []
     with suppress(ImportError, DoppelcamError, OSError):
         from live.sources.camera.which import cameras
@@ -61,17 +61,19 @@ def sources(given: Run) -> list[Offer]:
     found.append(Offer("camera", "First camera", "" if found else "none is connected"))
     found.append(Offer("browser", "A browser's camera", "its address is shown below"))
     found.append(Offer("sample", "Sample clip", "a synthetic person, to try it"))
-    return _with(found, given.source)
+    for run in named:
+        found = _with(found, run.source)
+    return found
 
 
-def sinks(given: Run) -> list[Offer]:
-    """Where the picture can go, besides the panel."""
+def sinks(named: list[Run]) -> list[Offer]:
+    """Where the picture can go, besides the panel; also what these runs name."""
     found = []
     for spec, (part, name, note) in _SINKS.items():
         error = SINKS.why_not(part)
         why = "" if error is None else ": ".join(filter(None, (error.message, error.hint)))
         found.append(Offer(spec, name, note, why))
-    for spec in given.sinks:
+    for spec in (spec for run in named for spec in run.sinks):
         found = _with(found, spec)
     return found
 
@@ -79,4 +81,4 @@ def sinks(given: Run) -> list[Offer]:
 def _with(found: list[Offer], spec: str) -> list[Offer]:
     if any(one.spec == spec for one in found):
         return found
-    return [Offer(spec, shown(spec), "as on the command line"), *found]
+    return [Offer(spec, shown(spec), "from the command line or a preset"), *found]

@@ -10,7 +10,7 @@ from live import settings
 from live.app import kind_of
 from live.cast import each_of
 from live.loop import Loop
-from live.run import KINDS, SECTIONS, Run
+from live.run import KINDS, SECTIONS, Run, typed
 
 # What a page may not change: what opens the network, which ports, what runs the nets (a question of the machine).
 _NOT_HERE = {"engine", "fallback", "threads", "port", "lan", "paced"}
@@ -65,6 +65,29 @@ def apply(loop: Loop, values: dict[str, Any]) -> bool:
     for part, name, value in todo:
         setattr(part, name, value)
     return True
+
+
+def differences(old: Run, new: Run) -> dict[str, Any]:
+    """The settings {key: value} of `new` that `old` has other ones of; the default where `new` says nothing."""
+    before, after = _flat(typed(old.tree)), _flat(typed(new.tree))
+    return {
+        key: value
+        for key in sorted(before.keys() | after.keys())
+        if (value := after.get(key, _default(key))) != before.get(key, _default(key))
+    }
+
+
+def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return found
+
+
+def _default(key: str) -> Any:
+    where, _, name = key.rpartition(".")
+    part = _class_of(where)
+    return None if part is None else next(f.default for f in settings.settings_of(part) if f.name == name)
 
 
 def _places(run: Run, swappers: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +19,6 @@ from live.panel.show import Show
 from live.personas import SAMPLE_PORTRAITS, enrol, sample_names
 from live.personas.packs import now, user_packs
 from live.pictures import decoded, read_bytes
-from live.run import Run
 
 MOST_PHOTO = 16 << 20  # bytes of a photo that is dropped
 _THUMB_PX = 192
@@ -25,9 +26,10 @@ _THUMB_PX = 192
 
 @dataclass
 class Gallery:
-    """Faces by what `--face` takes. Every method may be called on any thread and may take long."""
+    """Faces by what `--face` takes; `named`: files of the command line and of presets. Every method may be called on
+    any thread and may take long."""
 
-    given: Run
+    named: Callable[[], list[str]]
     _photo: tuple[str, enrol.Photos] | None = field(default=None, init=False)  # dropped, and not kept yet
     _thumbs: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -40,18 +42,19 @@ class Gallery:
             facts = store.card(name).facts
             if facts.get("kind") == "trained" and not any(face["id"] == name for face in found):
                 found.append(_face(name, name, "a trained model", "unverified", picture=False))
-        own, known = self.given.face, {"", "sample", *(face["id"] for face in found)}
-        if own not in known and not own.startswith("sample:"):
-            title = own.rpartition("/")[2]
-            found.append(_face(own, title, "as on the command line", "unverified", picture=False))
+        known = {"", "sample", *(face["id"] for face in found)}
+        for own in dict.fromkeys(self.named()):
+            if own not in known and os.path.exists(os.path.expanduser(own.rpartition("#")[0] or own)):
+                title = own.rpartition("/")[2]
+                found.append(_face(own, title, "from the command line or a preset", "unverified", picture=False))
         return found + [_face(f"sample:{name}", name, "a synthetic person", "synthetic") for name in sample_names()]
 
-    def demand(self, face: object) -> str:
+    def demand(self, face: str) -> str:
         """What `--face` takes for this face. Raises BadInput where it is none of those above."""
         offered = [one["id"] for one in self.faces()]
         if face not in offered:
             raise BadInput("there is no such face here", hint=f"choose one of: {', '.join(offered)}")
-        return str(face)
+        return face
 
     def thumb(self, face: str) -> bytes | None:
         """A small square JPEG of this face; None where there is none."""
@@ -76,13 +79,11 @@ class Gallery:
             self._photo = secrets.token_urlsafe(8), photos
             return {"photo": self._photo[0], "name": name_from(name.rpartition(".")[0] or name)}
 
-    def keep(self, wish: dict[str, Any], show: Show) -> dict[str, Any]:
+    def keep(self, wish: dict[str, str], show: Show) -> dict[str, Any]:
         """Keep the photo that was dropped: {photo, name, how, until, consent}. `how` is self, consented (with the
         text of the consent file), synthetic or unverified. Raises BadInput.
         """
         texts = {key: wish.get(key, "") for key in ("photo", "name", "how", "until", "consent")}
-        if not all(isinstance(text, str) for text in texts.values()):
-            raise BadInput("photo, name, how, until and consent are texts")
         with self._lock:
             if self._photo is None or self._photo[0] != texts["photo"]:
                 raise BadInput("the photo is not here any more", hint="drop it again")
@@ -106,9 +107,9 @@ class Gallery:
             self._photo = None
         return self._kept(pack.name)
 
-    def remove(self, name: object) -> None:
+    def remove(self, name: str) -> None:
         """Delete one of the kept faces. Raises BadInput."""
-        user_packs().remove(str(name))
+        user_packs().remove(name)
 
     def _kept(self, name: str) -> dict[str, Any]:
         packs = user_packs()

@@ -50,11 +50,19 @@ class Preview:
 
 
 @dataclass
+class RemotePreview(Preview):
+    """The same, where pages on other devices show it too: then it leaves this machine, with a label like the others."""
+
+    outgoing: ClassVar[bool] = True
+
+
+@dataclass
 class Mirror:
     """Source: another one's pictures; where somebody asked to compare, a small copy goes to the panel's own page.
 
     The copy is made here, before the loop has the picture, and goes to nobody else: no sink can get it, and the guard
-    stays the only way to the sinks. It leaves this process through the panel's server alone, which serves loopback.
+    stays the only way to the sinks. It leaves this process through the panel's local address alone, which is loopback:
+    a page on another device cannot ask for it.
     """
 
     source: Source

@@ -32,13 +32,15 @@ class Show:
     Raises, where called, what is wrong with a wish; what goes wrong later is in `state()` as its trouble.
     """
 
-    def __init__(self, run: Run, watchers: Watchers) -> None:
+    def __init__(self, run: Run, watchers: Watchers, preview: Preview | None = None) -> None:
         self.run = run
+        self.preset = ""  # whose settings these are, where nothing was changed since
         self.watchers = watchers
         self.swappers: tuple[str, ...] = ("mesh",)  # the kinds in use
-        self._preview = Preview(watchers)
+        self._preview = preview or Preview(watchers)
         self._outlets = Outlets()
         self._changed = threading.Condition()
+        self._wishes = threading.Lock()
         self._wanted: Run | None = None
         self._playing: Run | None = None  # the wish that is being carried out
         self._over = False
@@ -51,23 +53,43 @@ class Show:
     # ---- wishes
 
     def start(self, run: Run | None = None) -> None:
-        """Begin, or begin anew with other settings."""
+        """Begin, or begin anew with other settings. Raises what is wrong with them."""
         if run is not None:
-            parts_of(run, self._also)  # what is wrong is told to whoever asks
+            parts_of(run, self._also)
         with self._changed:
+            if run is not None and run != self.run:
+                self.preset = ""
             self.run = replace(run or self.run)  # an object of its own: a wish is known by it
             self._wanted, self._trouble = self.run, None
             self._end_loop()
 
-    def choose(self, run: Run) -> None:
-        """Other settings: for the next start, or at once by beginning anew. Raises what is wrong with them."""
-        parts_of(run, self._also)
-        with self._changed:
-            playing = self._wanted is not None
-            if not playing:
-                self.run = run
-        if playing:
-            self.start(run)
+    def check(self) -> None:
+        """Raises what is wrong with what is wanted."""
+        self._set_swappers(parts_of(self.run, self._also))
+
+    def complain(self, error: DoppelcamError) -> None:
+        """Show this as trouble, until the next start."""
+        self._trouble = _told(error)
+
+    def change(self, wish: Callable[[Run], Run], preset: str = "") -> None:
+        """Go on with what `wish` makes of the present run, that preset's if one is named: changed while it plays where
+        that works, else begun anew; for the next start while it is off. Raises what is wrong with it.
+        """
+        with self._wishes:  # of two at the same time the second builds on the first
+            run = wish(self.run)
+            others = replace(run, tree={}) != replace(self.run, tree={})
+            parts = parts_of(run, self._also) if others else None  # what is wrong is told to whoever asks
+            with self._changed:
+                loop, playing = self._loop, self._wanted is not None
+                done = loop is not None and self._adapt(loop, run, parts)
+                self.run, self.preset = run, preset
+                if done:  # the wish goes on under its new name
+                    self._wanted = self._playing = run
+                    self._trouble = None
+            if playing and not done:
+                self.start(run)
+            if parts is not None:
+                self._set_swappers(parts)
         self.watchers.wake()
 
     def stop(self) -> None:
@@ -99,38 +121,6 @@ class Show:
             loop.cover_key()
             self._covered = loop.covered
             self.watchers.wake()
-
-    def wear(self, face: str) -> None:
-        """Put on another face, without a break where its swapper allows. Raises what keeps it from being worn."""
-        run = replace(self.run, face=face, more_faces=[])
-        parts = parts_of(run, self._also)
-        with self._changed:
-            loop = self._loop
-            if self._wanted is None or loop is None or not loop.began or self.run.more_faces:
-                self.run = run
-                again = self._wanted is not None
-            else:
-                again = not _change(loop, parts)
-                if not again:  # the wish goes on under its new name
-                    self.run = self._wanted = self._playing = run
-        if again:
-            self.start(run)
-        self._set_swappers(parts)
-
-    def adjust(self, values: dict[str, Any]) -> None:
-        """Set some settings: at once where they are looked at for each picture, else by beginning anew."""
-        run = controls.adjusted(self.run, self.swappers, values)
-        with self._changed:
-            loop, playing = self._loop, self._wanted is not None
-            if loop is None or not playing or not controls.apply(loop, values):
-                again = playing
-            else:
-                again = False
-                self._playing = self._wanted = run
-            self.run = run
-        if again:
-            self.start(run)
-        self.watchers.wake()
 
     def challenge(self, photos: enrol.Photos) -> str:
         """Hold "is it you?" before the camera; what goes into the record. `state` has what to tell. Raises BadInput."""
@@ -176,6 +166,7 @@ class Show:
                 "source": shown(run.source),
                 "sinks": [shown(sink) for sink in run.sinks],
                 "face": run.face,
+                "preset": self.preset,
                 "swappers": self.swappers,
                 "worn": None,
                 "figures": None,
@@ -237,7 +228,7 @@ class Show:
                     self._wanted = None
                 self._phase = "off"
                 if trouble is not None:
-                    self._trouble = {"message": trouble.message, "hint": trouble.hint or ""}
+                    self._trouble = _told(trouble)
                 self._changed.notify_all()
             self.watchers.wake()
 
@@ -258,11 +249,40 @@ class Show:
         self._changed.notify_all()
         self.watchers.wake()
 
+    def _adapt(self, loop: Loop, run: Run, parts: Parts | None) -> bool:
+        """Bring this loop to the new run while it plays; False where that takes a new one, or one is on its way."""
+        old = self.run
+        if self._wanted is None or self._wanted is not self._playing or not loop.began:
+            return False
+        if replace(run, face=old.face, tree={}) != replace(old, tree={}):
+            return False
+        if not controls.apply(loop, controls.differences(old, run)):
+            return False
+        if run.face == old.face:
+            return True
+        assert parts is not None, "another face takes other parts"
+        return not run.more_faces and _change(loop, parts, lambda error: self._stays(loop, old, run, error))
+
+    def _stays(self, loop: Loop, old: Run, run: Run, error: DoppelcamError) -> None:
+        """The loop could not put on the face of `run` after all."""
+        with self._changed:
+            if self._loop is loop and self._wanted is self._playing and self.run.face == run.face:
+                self.run = replace(self.run, face=old.face)
+                self.preset = ""
+                self._wanted = self._playing = self.run
+                self._set_swappers(loop.parts)
+            self._trouble = _told(error)
+        self.watchers.wake()
+
     def _set_swappers(self, parts: Parts) -> None:
         self.swappers = tuple(dict.fromkeys(kind_of(one) for one in each_of(parts.swapper)))
 
 
-def _change(loop: Loop, wanted: Parts) -> bool:
+def _told(error: DoppelcamError) -> dict[str, str]:
+    return {"message": error.message, "hint": error.hint or ""}
+
+
+def _change(loop: Loop, wanted: Parts, failed: Callable[[DoppelcamError], None]) -> bool:
     """Put the face of these parts on in this loop; False where that takes a new one."""
     old, new = each_of(loop.parts.swapper), each_of(wanted.swapper)
     alike = len(old) == len(new) and all(
@@ -270,7 +290,7 @@ def _change(loop: Loop, wanted: Parts) -> bool:
         for a, b in zip(old, new, strict=True)
     )
     try:
-        loop.wear(wanted.persona, None if alike else wanted.swapper)
+        loop.wear(wanted.persona, None if alike else wanted.swapper, failed)
     except BadInput:
         return False
     return True

@@ -15,15 +15,17 @@ MOST = 16
 class Watcher:
     """One open page. Used on the server's thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, may: frozenset[str] = frozenset(KINDS)) -> None:
+        """`may`: what this page may watch."""
         self.kinds: frozenset[str] = frozenset()
+        self._may = may
         self.changed = asyncio.Event()
         self.stale = True  # the state that it was told is
         self._newest: dict[str, bytes] = {}
         self._taken = False  # a picture is on its way, and the page has not said that it came
 
     def watch(self, kinds: frozenset[str]) -> None:
-        self.kinds = kinds & frozenset(KINDS)
+        self.kinds = kinds & self._may
         self._newest = {kind: jpeg for kind, jpeg in self._newest.items() if kind in self.kinds}
 
     def offer(self, kind: str, jpeg: bytes) -> None:
@@ -51,11 +53,11 @@ class Watchers:
         self._post = post
         self._all: tuple[Watcher, ...] = ()  # replaced, never changed: it is read on other threads
 
-    def add(self) -> Watcher | None:
-        """Server's thread. None: there are too many."""
+    def add(self, may: frozenset[str] = frozenset(KINDS)) -> Watcher | None:
+        """Server's thread; `may`: what it may watch. None: there are too many."""
         if len(self._all) >= MOST:
             return None
-        watcher = Watcher()
+        watcher = Watcher(may)
         self._all = (*self._all, watcher)
         return watcher
 

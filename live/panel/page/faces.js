@@ -1,6 +1,6 @@
 // The gallery: choosing a face, what allows it, adding one by a photo with the questions of consent.
 import { ask } from "./link.js";
-import { at, complain, make } from "./make.js";
+import { at, complain, make, twice } from "./make.js";
 
 const WORDS = { synthetic: "synthetic", self: "you", consented: "consented", unverified: "no consent known" };
 
@@ -23,7 +23,6 @@ export class Faces {
       event.preventDefault();
       this.#keep();
     };
-    at("keep").addEventListener("keydown", (event) => { if (event.key === "Escape") event.stopPropagation(); });
   }
 
   offer(faces) {
@@ -52,11 +51,10 @@ export class Faces {
     const item = make("li", {}, button);
     if (face.removable) {
       const remove = make("button", { className: "remove", "aria-label": `Remove ${face.name}`, title: "Remove" }, "×");
-      remove.onclick = async () => {
-        if (!confirm(`Delete the face ${face.name}?`)) return;
+      twice(remove, "Delete?", async () => {
         await this.#act("POST", "faces/remove", { face: face.id });
         this.#reload();
-      };
+      });
       item.append(remove);
     }
     return item;

@@ -22,6 +22,8 @@ export class Health {
     this.#ages = this.#ages.slice(-KEPT);
     if (at("health").hidden) return;
     this.#draw();
+    at("remote").hidden = !state.remote;
+    if (state.remote) rows(at("remote-facts"), [["address", state.remote.address], ["signed in", String(state.remote.signed_in)], ["wrong passwords", String(state.remote.wrong)]]);
     rows(at("engines"), Object.entries(now?.engines ?? {}).map(([model, facts]) => [model, facts.runs_on + (facts.fallback ? ` – fallback: ${facts.fallback}` : "")]));
     rows(at("covers"), Object.entries(now?.covers ?? {}).map(([why, count]) => [why, String(count)]));
     rows(at("errors"), Object.entries(now?.errors ?? {}).map(([line, count]) => [line, String(count)]));

@@ -12,6 +12,7 @@ export async function ask(method, path, body, type = "application/json") {
     throw { message: "doppelcam does not answer.", hint: "Is it still running?" };
   }
   const said = await answer.json().catch(() => null);
+  if (answer.status === 401) location.reload(); // the session is over: the page for signing in comes
   if (!answer.ok) throw said?.message ? said : { message: words(answer.status), hint: "" };
   return said;
 }

@@ -11,12 +11,25 @@ export class Look {
   }
 
   offer(groups) {
-    if (at("look").contains(document.activeElement) && document.activeElement !== at("look")) return; // somebody is at it
+    if (at("look").contains(document.activeElement) && this.#renew(groups.flatMap((group) => group.controls))) return;
     at("look").replaceChildren(...groups.map((group, k) => make(
       "details", { open: k < OPEN },
       make("summary", {}, group.title),
       make("div", { className: "controls" }, ...group.controls.map((one) => this.#control(one))),
     )));
+  }
+
+  // Somebody is at it: only the values, in the controls that are there. False where other ones are wanted.
+  #renew(controls) {
+    const there = [...at("look").querySelectorAll("[data-key]")];
+    if (there.map((input) => input.dataset.key).join() !== controls.map((one) => one.key).join()) return false;
+    for (const [k, input] of there.entries()) {
+      if (controls[k].key in this.#waiting) continue;
+      if (input.type === "checkbox") input.checked = controls[k].value;
+      else input.value = controls[k].value;
+      if (input.type === "range") input.parentElement.querySelector("output").textContent = input.value;
+    }
+    return true;
   }
 
   #control(one) {

@@ -16,3 +16,15 @@ export function complain(element, trouble) {
   element.hidden = !trouble;
   element.replaceChildren(...(trouble ? [trouble.message, trouble.hint ? make("small", {}, trouble.hint) : ""] : []));
 }
+
+// A button that asks back in its own place before it acts. (The browser's own question would keep Esc from covering.)
+export function twice(button, words, act) {
+  const plain = button.textContent;
+  const calm = () => { button.textContent = plain; button.classList.remove("sure"); };
+  button.onclick = () => {
+    if (button.classList.contains("sure")) { calm(); act(); return; }
+    button.textContent = words;
+    button.classList.add("sure");
+  };
+  button.onblur = calm;
+}

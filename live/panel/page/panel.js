@@ -7,6 +7,7 @@ import { Places } from "./places.js";
 import { Look } from "./look.js";
 import { Health } from "./health.js";
 import { Guide } from "./guide.js";
+import { Presets } from "./presets.js";
 
 const PHASES = { off: "off", starting: "starting", live: "live", stopping: "stopping" };
 let state = null, comparing = false, trouble = null;
@@ -25,6 +26,7 @@ const places = new Places(act);
 const look = new Look(act);
 const health = new Health();
 const guide = new Guide(openTab);
+const presets = new Presets(load);
 
 async function load() {
   try {
@@ -33,6 +35,7 @@ async function load() {
     places.offer(choices.sources, choices.sinks);
     look.offer(choices.settings);
     guide.offer(choices);
+    presets.offer(choices.presets, choices.next);
     show();
   } catch (error) {
     tell(error);
@@ -55,6 +58,8 @@ function show() {
   at("cover").firstChild.textContent = covered ? "Show again " : "Cover now ";
   at("cover").querySelector("kbd").hidden = covered;
   at("compare").disabled = !on;
+  at("compare").hidden = state.away; // the camera's own picture stays on its computer
+  at("sign-out").hidden = !state.away;
   at("screen").dataset.covered = covered;
   at("task").hidden = !state.task;
   at("task").textContent = state.task;
@@ -63,6 +68,7 @@ function show() {
   places.show(state);
   health.show(state);
   guide.show(state);
+  presets.show(state);
 }
 
 let swappers = "";
@@ -71,7 +77,7 @@ const watch = connect({
   state(told) {
     state = told;
     show();
-    const now = [state.source, state.swappers].join();
+    const now = [state.source, state.swappers, state.preset].join();
     if (now !== swappers) { swappers = now; load(); } // other parts, other settings
   },
   async picture(kind, blob) {
@@ -111,6 +117,10 @@ function choose() {
 
 at("go").onclick = () => act("POST", state.phase === "off" ? "start" : "stop", {});
 at("cover").onclick = () => act("POST", "cover", { on: !state.covered });
+at("sign-out").onclick = async () => {
+  await ask("POST", "sign-out", {}).catch(() => null);
+  location.reload();
+};
 at("compare").onclick = () => {
   comparing = !comparing;
   at("compare").setAttribute("aria-pressed", comparing);
@@ -118,8 +128,12 @@ at("compare").onclick = () => {
   choose();
 };
 document.addEventListener("visibilitychange", choose);
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && state && !state.covered) act("POST", "cover", { on: true });
-});
+// First of all, and whatever has the focus. What else Esc does (closing a dialog) it does when all is covered.
+window.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !state || state.covered) return;
+  event.preventDefault();
+  event.stopPropagation();
+  act("POST", "cover", { on: true });
+}, { capture: true });
 offerTabs();
 choose();

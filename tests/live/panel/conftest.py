@@ -29,8 +29,8 @@ def until(condition, seconds=SOON_S):
 
 
 @contextmanager
-def served(run, port=0):
-    panel = Panel(run)
+def served(run, port=0, *, remote=False):
+    panel = Panel(run, remote=remote)
     panel.url = panel.open(port)
     thread = threading.Thread(target=panel.show.work)
     thread.start()

@@ -16,15 +16,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from live.panel.faces import MOST_PHOTO
+from live.panel.server import Panel
 from live.panel.watchers import MOST
 from live.personas.packs import user_packs
 from tests.live.panel.conftest import sample_run, say, served, until
 
-ROUTES = [
-    ("GET", "state"), ("GET", "choices"), ("GET", "doctor"), ("GET", "face.jpg?face=sample:joel"), ("POST", "start"),
-    ("POST", "stop"), ("POST", "choose"), ("POST", "wear"), ("POST", "cover"), ("PATCH", "settings"),
-    ("POST", "faces"), ("POST", "faces/remove"), ("POST", "photo"),
-]  # fmt: skip
+ROUTES = [(call.method, call.path) for call in Panel(sample_run()).calls()]
+HERE = {"away": False, "remote": None}
 CHANGES = [(method, path) for method, path in ROUTES if method != "GET"]
 
 
@@ -33,7 +31,7 @@ def _unharmed(idle):
     """Whatever a test does, the panel goes on, and nothing was started, covered or changed."""
     before = idle.show.state()
     yield
-    assert say(idle, "GET", "state") == (200, {**before, "swappers": list(before["swappers"])})
+    assert say(idle, "GET", "state") == (200, {**before, "swappers": list(before["swappers"]), **HERE})
 
 
 def host(panel):
@@ -66,6 +64,16 @@ def test_another_page_is_refused_even_with_the_secret(idle, method, path, origin
 @pytest.mark.parametrize(("method", "path"), CHANGES)
 def test_nothing_is_changed_by_a_link_or_a_picture(idle, method, path):
     assert httpx.get(idle.url + path).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["presets", "presets/use", "presets/remove"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "x\0", "con", "x" * 65, " x", "x.toml/../../y", "-x"]
+)
+def test_no_path_from_a_page_is_a_preset(idle, path, name):
+    status, told = say(idle, "POST", path, {"name": name})
+    assert status == 400 and "cannot be the name of a preset" in told["message"]
+    assert say(idle, "GET", "choices")[1]["presets"] == []
 
 
 def test_a_websocket_of_another_page_is_refused(idle):
@@ -155,9 +163,12 @@ def secret(tmp_path):
 
 @pytest.mark.parametrize("path", ["start", "choose"])
 def test_no_path_or_address_from_a_page_is_a_source(idle, secret, path):
-    for source in (secret, "/etc/passwd", "rtsp://evil.example/x", "camera:/dev/video9", "sample:x", "", None, [], {}):
+    for source in (secret, "/etc/passwd", "rtsp://evil.example/x", "camera:/dev/video9", "sample:x", ""):
         status, told = say(idle, "POST", path, {"source": source})
         assert status == 400 and "no such camera" in told["message"]
+    for source in (None, [], {}, 3):
+        status, told = say(idle, "POST", path, {"source": source})
+        assert status == 400 and told["message"] == "source is a text"
 
 
 @pytest.mark.parametrize("path", ["start", "choose"])
@@ -183,7 +194,7 @@ def test_no_path_or_address_from_a_page_is_a_sink(idle, tmp_path, path):
 def test_no_path_from_a_page_is_a_face(idle, secret, face):
     for path, body in (("wear", {"face": face}), ("start", {"face": face}), ("choose", {"face": secret})):
         status, told = say(idle, "POST", path, body)
-        assert status == 400 and "no such face" in told["message"]
+        assert status == 400 and ("no such face" in told["message"] or told["message"] == "face is a text")
 
 
 @pytest.mark.parametrize(

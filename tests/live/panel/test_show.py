@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from engines.errors import BadInput
@@ -29,11 +32,46 @@ def test_another_face_is_put_on_without_a_new_loop(panel):
     assert loop_of(panel) is loop
 
 
+def test_a_face_that_fails_late_is_not_the_chosen_one(panel, tmp_path):
+    loop, before = loop_of(panel), panel.show.state()
+    panel.show.change(lambda run: replace(run, face=str(tmp_path / "gone.jpg")))
+    trouble = until(lambda: panel.show.state()["trouble"])
+    assert "gone.jpg" in trouble["message"]
+    assert panel.show.state()["face"] == before["face"] and worn(panel) == before["worn"]["name"]
+    assert loop_of(panel) is loop
+    say(panel, "POST", "wear", {"face": "sample:nia"})
+    until(lambda: worn(panel) == "nia")
+    assert panel.show.state()["trouble"] is None
+    say(panel, "POST", "wear", {"face": "sample:joel"})
+    until(lambda: worn(panel) == "joel")
+
+
 def test_what_is_looked_at_for_each_picture_is_set_while_it_runs(panel):
     loop = loop_of(panel)
     assert say(panel, "PATCH", "settings", {"swappers.mesh.shape": 0.25, "guard.hold_ms": 100})[0] == 200
     assert loop_of(panel) is loop
     assert loop.parts.swapper.swappers[0].shape == 0.25 and loop.guard.hold_ms == 100
+
+
+def test_of_many_wishes_at_the_same_time_none_is_lost(panel):
+    wishes = {"swappers.mesh.shape": 0.4, "swappers.mesh.light": 0.3, "guard.hold_ms": 150}
+    loop = loop_of(panel)
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(say, panel, "PATCH", "settings", {key: value}) for key, value in wishes.items()]:
+            assert done.result()[0] == 200
+    swapper = loop.parts.swapper.swappers[0]
+    assert (swapper.shape, swapper.light, loop.guard.hold_ms) == (0.4, 0.3, 150)
+    assert panel.show.run.tree["swappers"]["mesh"].items() >= {"shape": 0.4, "light": 0.3}.items()
+
+
+def test_a_change_while_a_new_start_is_on_its_way_does_not_undo_it(panel):
+    loop = loop_of(panel)
+    for shape in (0.5, 0.6, 0.7):
+        panel.show.start()
+        say(panel, "PATCH", "settings", {"swappers.mesh.shape": shape})
+    until(lambda: panel.show._loop not in (None, loop))
+    live(panel)
+    assert loop_of(panel).parts.swapper.swappers[0].shape == 0.7
 
 
 def test_the_rest_begins_anew_with_all_that_was_set(panel):
@@ -121,7 +159,7 @@ def test_a_face_without_consent_is_not_put_on_where_viewers_are_told_elsewhere(t
         panel.show.start()
         live(panel)
         with pytest.raises(BadInput, match="nobody's consent"):
-            panel.show.wear(str(nobody))
+            panel.show.change(lambda run: replace(run, face=str(nobody)))
         assert worn(panel) == "joel" and panel.show.run.face == "sample:joel"
         assert panel.show.state()["addresses"]["mjpeg:0"].startswith("http://127.0.0.1:")
 
