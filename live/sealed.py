@@ -8,6 +8,7 @@ nonce is its number and whether it is the last one, so that none can be changed,
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -183,6 +184,16 @@ def _stretched(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
 
 def _fingerprint(secret: bytes) -> str:
     return hashlib.sha256(b"doppelcam session key" + secret).hexdigest()[:16]
+
+
+def own_mark(data: bytes, make: bool = False) -> str:
+    """What only this user's key makes of `data`, in hexadecimals; "" where there is no key (with `make` it is made).
+
+    HMAC with SHA-256. Raises BadInput where the key is not safe.
+    """
+    if not make and not key_file().exists():
+        return ""
+    return hmac.digest(HKDF(SHA256(), _KEY_BYTES, None, b"doppelcam mark").derive(_own_key(make)), data, "sha256").hex()
 
 
 def _own_key(make: bool) -> bytes:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from live.fit.known import known_of, look_of
+from live.personas.taught import mark_own
 from tests.trained_nets import make_trained, tint
 
 SIZE = 128
@@ -21,8 +22,9 @@ def ellipse(tall=0.4, wide=0.29, centre=(0.5, 0.52)):
     return cv2.blur(mask, (5, 5))
 
 
-def make_personal(folder, looks, picture=tint, face_mask=None, front=None, face=None):
-    """A model folder. `looks` [n, 6]: those of the lessons; `face`: whose face it was taught (a sample's)."""
+def make_personal(folder, looks, picture=tint, face_mask=None, front=None, face=None, own=True):
+    """A model folder. `looks` [n, 6]: those of the lessons; `face`: whose face it was taught (a sample's); `own`: by
+    this user."""
     masks = {
         "face_mask": ellipse() if face_mask is None else face_mask,
         "front": np.zeros((SIZE, SIZE)) if front is None else front,
@@ -31,7 +33,10 @@ def make_personal(folder, looks, picture=tint, face_mask=None, front=None, face=
         "teacher": "mesh", "seconds": 60.0, "frames": 1500, "face": face or {"sample": "joel"}, "known": known_of(looks)
     }  # fmt: skip
     make_trained(folder, picture, ("whole_face", "dfl33"), SIZE, masks, taught=taught)
-    return change_card(folder, family="personal")
+    change_card(folder, family="personal")
+    if own:
+        mark_own(folder)
+    return folder
 
 
 def change_card(folder, **fields):

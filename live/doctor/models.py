@@ -89,9 +89,7 @@ def parts() -> Iterator[Finding]:
             try:
                 error = kind.why_not(name)
             except Exception as failure:
-                # numba keeps compiled code beside the source or in the user's cache, and insists on one of them.
-                fix = "export NUMBA_CACHE_DIR=/tmp/numba" if "cannot cache" in str(failure) else _AGAIN
-                yield fault(f"the {kind.kind} {name} does not load: {in_short(failure)}", fix)
+                yield fault(f"the {kind.kind} {name} does not load: {in_short(failure)}", _AGAIN)
                 continue
             if error is None:
                 good.append(name)

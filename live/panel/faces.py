@@ -11,12 +11,14 @@ from typing import Any
 
 import cv2
 
+from engines.card import ModelCard
 from engines.errors import BadInput, DoppelcamError
 from engines.store import name_from, user_store
 from live.app import opened_finder
 from live.frame import Image
+from live.models import PERSONAL
 from live.panel.show import Show
-from live.personas import SAMPLE_PORTRAITS, enrol, sample_names
+from live.personas import SAMPLE_PORTRAITS, choose, enrol, sample_names
 from live.personas.packs import now, user_packs
 from live.pictures import decoded, read_bytes
 
@@ -39,9 +41,9 @@ class Gallery:
         found = [self._kept(name) for name in user_packs().names()]
         store = user_store()
         for name in store.names():
-            facts = store.card(name).facts
-            if facts.get("kind") == "trained" and not any(face["id"] == name for face in found):
-                found.append(_face(name, name, "a trained model", "unverified", picture=False))
+            card = store.card(name)
+            if card.facts.get("kind") == "trained" and not any(face["id"] == name for face in found):
+                found.append(_model(name, card))
         known = {"", "sample", *(face["id"] for face in found)}
         for own in dict.fromkeys(self.named()):
             if own not in known and os.path.exists(os.path.expanduser(own.rpartition("#")[0] or own)):
@@ -133,6 +135,16 @@ class Gallery:
                 return None
             held = self._thumbs[face] = stamp, _square(image)
         return held[1]
+
+
+def _model(name: str, card: ModelCard) -> dict[str, Any]:
+    """A trained model of no face of the user's; a personal engine has the consent of the face that it was taught."""
+    if card.family != PERSONAL:
+        return _face(name, name, "a trained model", "unverified", picture=False)
+    try:
+        return _face(name, name, "a personal engine", choose(name).disclosure, picture=False)
+    except DoppelcamError as error:
+        return _face(name, name, "a personal engine", "unverified", picture=False, why_not=error.message)
 
 
 def _face(

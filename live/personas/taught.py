@@ -6,6 +6,9 @@ An engine has no consent of its own. What its card says in taught: face is one o
     {"pack": NAME, "photos": [SHA256, ...]}          one of the user's faces, as it was then
     {"portraits": [FILE, ...], "sha256": [...]}      pictures in the engine's folder: nobody's consent is known
 
+A card can claim anything. What was taught by this user on this machine bears a mark that only this user's key makes
+(taught: mark, by `mark_own`); without it an engine is worn as one whose consent is unknown, whatever its card says.
+
 A face of the user's that stands for a trained model has no photos of its own, but its fingerprint as "print", and
 "portraits" and "sha256" beside it.
 """
@@ -13,12 +16,14 @@ A face of the user's that stands for a trained model has no photos of its own, b
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engines.card import ModelCard, is_plain_name
+from engines.card import CARD_FILE, ModelCard, is_plain_name, read_card
 from engines.errors import BadInput, ModelError
 from engines.plain_file import read_plain
 from live.frame import Disclosure, View
@@ -27,6 +32,7 @@ from live.personas.allowed import Allowed, views_of
 from live.personas.packs import user_packs
 from live.personas.portraits import MOST_VIEWS, sample_names, sample_view, straightest_first, view_of
 from live.pictures import MOST_BYTES, picture_of
+from live.sealed import own_mark
 
 _AGAIN = "teach it again: doppelcam teach"
 
@@ -50,12 +56,34 @@ def taught_face(card: ModelCard) -> TaughtFace:
     face: Any = taught.get("face") if isinstance(taught, dict) else None
     match face:
         case {"sample": str(name)} if name in sample_names():
-            return TaughtFace("synthetic", lambda finder: (sample_view(name, finder),))
+            found = TaughtFace("synthetic", lambda finder: (sample_view(name, finder),))
         case {"pack": str(name), "photos": list()}:
-            return _packed(card, name, dict(face))
+            found = _packed(card, name, dict(face))
         case {"portraits": _, "sha256": _}:
             return TaughtFace("unverified", _portraits(card, dict(face)))
-    raise _unsaid(card)
+        case _:
+            raise _unsaid(card)
+    return found if _is_own(card, dict(face)) else replace(found, disclosure="unverified")
+
+
+def mark_own(folder: Path) -> ModelCard:
+    """Write into the card in `folder`, which was just made, that this user taught it. Raises BadInput and OSError."""
+    card = read_card(folder)
+    path = folder / CARD_FILE
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    tree["facts"]["taught"]["mark"] = own_mark(_marked(card, tree["facts"]["taught"]["face"]), make=True)
+    path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+    return read_card(folder)
+
+
+def _is_own(card: ModelCard, face: dict[str, Any]) -> bool:
+    mark = own_mark(_marked(card, face))
+    return bool(mark) and hmac.compare_digest(mark, str(card.facts["taught"].get("mark", "")))
+
+
+def _marked(card: ModelCard, face: dict[str, Any]) -> bytes:
+    """What a mark is made of: the files, and whose face it is."""
+    return json.dumps([sorted(card.sha256.items()), face], sort_keys=True).encode()
 
 
 def _unsaid(card: ModelCard) -> ModelError:

@@ -25,6 +25,7 @@ from live.cast import each_of
 from live.frame import Image, Persona
 from live.parts import Swapper
 from live.personas.packs import fingerprint_of
+from live.personas.taught import mark_own
 from live.run import read_run
 from live.teach import faces, record, targets
 from live.teach.engine import demand_allowed, face_of, facts_of, keep_portraits, licence_of, whose
@@ -191,6 +192,10 @@ def export(workshop: Workshop, keep: bool, tell: Callable[[str], None]) -> Model
     card = write_engine(
         workshop.training, made, workshop.name, {"taught": taught}, lessons.faces, files, tell=tell, **more
     )
+    try:
+        card = mark_own(made)
+    except OSError as error:
+        raise cannot_write(made, error) from None
     if there:
         store.remove(workshop.name)
     try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from live.align import around
+from live.compiled import compiled
 from live.frame import Floats, Image
 
 Packed = npt.NDArray[np.uint32]
@@ -38,13 +38,13 @@ def packed(picture: Image) -> Packed:
     return picture.view(np.uint32)[..., 0]
 
 
-@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+@compiled(inline="always")
 def pack(b, g, r, a):  # type: ignore[no-untyped-def]
     low, high = np.uint32(b) | (np.uint32(g) << np.uint32(8)), np.uint32(r) | (np.uint32(a) << np.uint32(8))
     return np.uint32(low | (high << np.uint32(16)))
 
 
-@njit(nogil=True, cache=True, boundscheck=False, fastmath={"contract", "arcp", "nsz"})
+@compiled(fastmath={"contract", "arcp", "nsz"})
 def to_planes(crop, planes, scale, shift):  # type: ignore[no-untyped-def]
     """Fill `planes` f32 [k * k, 3, n, n], RGB, from `crop`, packed [k * n, k * n]: each k-th pixel of each k-th row.
 
@@ -65,7 +65,7 @@ def to_planes(crop, planes, scale, shift):  # type: ignore[no-untyped-def]
                     planes[one, c, y, x] = np.float32(byte) * times + more
 
 
-@njit(nogil=True, cache=True, boundscheck=False, fastmath={"contract", "arcp", "nsz"})
+@compiled(fastmath={"contract", "arcp", "nsz"})
 def to_pixels(planes, one, colours, margin, alpha, pixels):  # type: ignore[no-untyped-def]
     """Write `planes` f32 [3, n, n], RGB, into `pixels`, packed [k * n + 2 * margin, same], as their `one`-th part.
 
@@ -90,7 +90,7 @@ def to_pixels(planes, one, colours, margin, alpha, pixels):  # type: ignore[no-u
                 place[x * k] = pack(row[0, x], row[1, x], row[2, x], shown[x * k])
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def fill_margin(pixels, margin, alpha):  # type: ignore[no-untyped-def]
     """Let the picture in `pixels`, packed [m, m], go on into its margin, with the `alpha` u8 [m, m] of there."""
     m = pixels.shape[0]
@@ -104,7 +104,7 @@ def fill_margin(pixels, margin, alpha):  # type: ignore[no-untyped-def]
                 pixels[y, x] = colour | (np.uint32(alpha[y, x]) << np.uint32(24))
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def to_mask(likely, mask):  # type: ignore[no-untyped-def]
     """Fill `mask` u8 [n, n] from `likely` f32 [n, n], 0..1; what is no number is 0."""
     for y in range(mask.shape[0]):
@@ -113,7 +113,7 @@ def to_mask(likely, mask):  # type: ignore[no-untyped-def]
             mask[y, x] = np.uint8(np.int32(min(value, np.float32(255)))) if value > 0 else np.uint8(0)
 
 
-@njit(nogil=True, cache=True, boundscheck=False, fastmath={"contract", "arcp", "nsz"})
+@compiled(fastmath={"contract", "arcp", "nsz"})
 def shrink(planes, small):  # type: ignore[no-untyped-def]
     """Add `planes` f32 [3, n, n], RGB, averaged down, to `small` f32 [m, m, 3], BGR; n is a multiple of m."""
     n, m = planes.shape[1], small.shape[0]
@@ -133,7 +133,7 @@ def shrink(planes, small):  # type: ignore[no-untyped-def]
                 small[y, x, 2 - c] += total * part
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def span(picture):  # type: ignore[no-untyped-def]
     """How far apart the levels of a small picture [h, w, 3] lie, in the colour in which they do most."""
     most = 0.0

@@ -305,13 +305,13 @@ def test_parts_that_cannot_be_used_are_noted_with_their_hint(monkeypatch):
 
     def why_not(self, name):
         if name == "feather":
-            raise RuntimeError("cannot cache function 'blend': no locator available")
+            raise RuntimeError("a broken installation")
         return real(self, name)
 
     monkeypatch.setattr(Plugins, "why_not", why_not)
     findings = list(models.parts())
     assert any("sink window" in one.line and one.fix for one in findings if one.state == "note")
-    assert "NUMBA_CACHE_DIR" in the("fault", findings).fix
+    assert "a broken installation" in the("fault", findings).line
 
 
 # ---- cameras

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from engines.errors import BadInput
+from engines.store import user_store
 from live.panel.faces import Gallery
 from live.panel.show import Show
 from live.panel.watchers import Watchers
@@ -14,6 +15,7 @@ from live.personas import SAMPLE_PORTRAITS, consent, enrol
 from live.personas.packs import user_packs
 from live.personas.vault import Vault
 from tests.live.panel.conftest import sample_run
+from tests.personal_nets import known_looks, make_personal
 
 LENA = (SAMPLE_PORTRAITS / "lena.jpg").read_bytes()
 
@@ -113,6 +115,14 @@ def test_a_face_that_may_not_be_worn_says_why(gallery, drop, show):
     path = user_packs().path("my_friend")
     path.write_bytes(path.read_bytes()[:-1])
     assert "damaged" in gallery.faces()[0]["why_not"] and gallery.faces()[0]["removable"]
+
+
+def test_a_personal_engine_has_the_consent_of_the_face_that_it_was_taught(gallery, portrait, tmp_path):
+    for name, face in (("me", {"sample": "joel"}), ("gone", {"pack": "aunt", "photos": []})):
+        user_store().add_folder(make_personal(tmp_path / "made" / name, known_looks(portrait), face=face), name)
+    found = {face["id"]: face for face in gallery.faces()}
+    assert (found["me"]["what"], found["me"]["disclosure"]) == ("a personal engine", "synthetic")
+    assert "which is not there any more" in found["gone"]["why_not"]
 
 
 def test_what_the_command_line_named_is_offered_too(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from live.frame import Format
 from live.personas import SAMPLE_PORTRAITS, allowed, choose, enrol, open_persona
 from live.personas.consent import read_withdrawal, withdraw
 from live.personas.packs import now
+from live.personas.taught import mark_own
 from live.run import read_run
 from live.swappers.personal import Personal
 from live.trace import Ledger
@@ -31,13 +33,16 @@ def template(portrait, tmp_path_factory):
 
 @pytest.fixture
 def engine(template, tmp_path):
-    """An engine taught this face, at the path that it gives."""
+    """An engine taught this face, by this user unless said otherwise, at the path that it gives."""
 
-    def made(face, name="worn"):
+    def made(face, name="worn", own=True):
         folder = tmp_path / "made" / name
         shutil.copytree(template, folder)
         taught = {"taught": {"teacher": "mesh", "face": face, "known": {}}}
-        return change_card(folder, name=name, facts=taught)
+        change_card(folder, name=name, facts=taught)
+        if own:
+            mark_own(folder)
+        return folder
 
     return made
 
@@ -90,6 +95,27 @@ def test_portraits_in_the_folder_are_nobodys_consent(engine, finder):
     (folder / "portrait1.png").unlink()
     with pytest.raises(ModelError):
         choose(str(folder))
+
+
+@pytest.mark.parametrize("spoil", ["no mark", "another face", "another net", "another's mark"])
+def test_what_a_strangers_card_claims_is_not_believed(engine, spoil):
+    folder = engine({"sample": "joel"}, own=spoil != "no mark")
+    assert choose(str(folder)).disclosure == ("unverified" if spoil == "no mark" else "synthetic")
+    taught = json.loads((folder / "card.json").read_text())["facts"]["taught"]
+    if spoil == "another face":
+        change_card(folder, facts={"taught": taught | {"face": {"sample": "nia"}}})
+    elif spoil == "another net":
+        sha256 = json.loads((folder / "card.json").read_text())["sha256"]
+        change_card(folder, sha256={name: "0" * 64 for name in sha256})
+    elif spoil == "another's mark":
+        change_card(folder, facts={"taught": taught | {"mark": "0" * 64}})
+    assert choose(str(folder)).disclosure == "unverified"
+
+
+def test_a_strangers_engine_gets_no_consent_of_the_users_face(engine, lena):
+    choice = choose(str(engine(lena, own=False)))
+    assert choice.disclosure == "unverified"
+    assert choice.scope is not None, "what limits that face limits it too"
 
 
 def test_a_face_that_was_removed_cannot_be_worn(engine, lena, packs):
