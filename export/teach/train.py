@@ -228,12 +228,17 @@ def _read(state: Path) -> dict[str, Any]:
 
 
 def _typical(pairs: Pairs, size: int) -> Tensor:
-    """The target that is most like all others, float [3, size, size] 0..1."""
+    """The new face that is most like all others, float [3, size, size] 0..1, in a plain area of its mean colour: what
+    is around it is the wearer's, and nothing of that need be known.
+    """
     margin = (pairs.targets.shape[1] - size) // 2
     inner = slice(margin, margin + size)
-    some = pairs.targets[:: max(1, len(pairs) // 200), inner, inner].astype(np.float32) / 255
-    off = np.square(some - some.mean(0)).mean((1, 2, 3))
-    return torch.from_numpy(some[int(off.argmin())].transpose(2, 0, 1).copy())
+    every = slice(None, None, max(1, len(pairs) // 200))
+    some = pairs.targets[every, inner, inner].astype(np.float32) / 255
+    best = int(np.square(some - some.mean(0)).mean((1, 2, 3)).argmin())
+    share = pairs.masks[every, inner, inner][best, ..., None].astype(np.float32) / 255
+    plain = (some[best] * share).sum((0, 1)) / max(1.0, float(share.sum()))
+    return torch.from_numpy((some[best] * share + plain * (1 - share)).transpose(2, 0, 1).copy())
 
 
 def _where_it_moves(lessons: Lessons) -> Tensor:

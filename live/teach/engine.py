@@ -76,6 +76,7 @@ def facts_of(workshop: Workshop, face: dict[str, Any], looks: Floats) -> dict[st
     teachers = [footage.targets["teacher"] for footage in workshop.footage]
     return {
         "teacher": teachers[-1],
+        **({"model": workshop.model} if workshop.model else {}),
         "frames": len(looks) + int(old.get("frames", 0)),
         "seconds": round(sum(one.faces["seconds"] for one in workshop.footage) + float(old.get("seconds", 0)), 1),
         "face": face,

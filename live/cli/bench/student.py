@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 def student(
     engine: Annotated[str, typer.Argument(help="The personal engine: its name, or its folder.")],
     clips: Annotated[list[str], typer.Argument(help="Clips of the same wearer that it was not taught with.")],
-    model: Annotated[str | None, typer.Option(help="The one-photo model that taught it, if one did.")] = None,
     recogniser: Annotated[
         str | None, typer.Option(help="Which recogniser says how like the persona it is; else the installed one.")
     ] = None,
@@ -51,6 +50,7 @@ def student(
         if clip != "sample" and not Path(clip).expanduser().is_file():
             raise BadInput(f"there is no clip {clip}", hint="give a video's path")
     teacher, face = taught_by(card)
+    model = card.facts["taught"].get("model")
     rows: dict[str, list[tuple[Figures, dict[str, Any]]]] = {"teacher": [], "student": []}
     with opened_finder() as finder:
         persona = choose(engine).open(finder)

@@ -12,7 +12,7 @@ from engines.runtimes.onnx_runtime import OnnxRuntime  # noqa: E402
 from export.teach import write  # noqa: E402
 from export.teach.nets import Student, Worn  # noqa: E402
 from export.teach.pairs import SIZES  # noqa: E402
-from export.teach.train import best_of, train  # noqa: E402
+from export.teach.train import _typical, best_of, train  # noqa: E402
 from export.teach.write import NET, write_engine  # noqa: E402
 from tests.export.teach.toy import Steps, toy_pairs  # noqa: E402
 
@@ -157,3 +157,12 @@ def test_a_new_net_shows_what_it_began_with(size):
 def test_the_net_file_is_small(learned, pairs, tmp_path):
     card = write_engine(learned[0], tmp_path / "me", "me", {}, pairs.faces)
     assert len(card.read_file(NET)) < 4 << 20
+
+
+def test_it_begins_with_the_face_and_nothing_around_it():
+    pairs = toy_pairs(12)
+    pairs.targets[:, :20] = 255  # something of the wearer's room
+    first = _typical(pairs, 128).numpy().transpose(1, 2, 0) * 255
+    face = pairs.masks[0, 16:144, 16:144] > 250
+    assert np.abs(first[face] - pairs.targets[:, 16:144, 16:144][:, face].mean(0)).mean() < 30
+    assert np.ptp(first[:8].reshape(-1, 3), axis=0).max() < 1
