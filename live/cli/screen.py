@@ -17,8 +17,8 @@ from rich.text import Text
 from engines.errors import BadInput, DoppelcamError
 from live.trace import Ledger
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)  # in a fingerprint, :AB: is no emoji
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def asks() -> bool:
