@@ -185,7 +185,9 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     from export.teach.nets import Worn
     from export.teach.train import best_of
 
-    code, said = run("--source", "sample", "--face", "sample:nia", "--name", "me", "--minutes", "0.05", "--keep")
+    code, said = run(
+        "--source", "sample", "--face", "sample:nia", "--name", "me", "--size", "128", "--minutes", "0.05", "--keep"
+    )
     assert code == 0 and "wear it: doppelcam run --face me" in said, said
     first = user_store().card("me")
     workshop = open_workshop("me")
