@@ -26,7 +26,7 @@ from engines.errors import DoppelcamError, ModelError, NotAvailable
 # needed by the other stages. A lower precision must bring something too.
 _THREADS_BRING, _THREADS_FROM_MS = 1.25, 3.0
 _PRECISION_BRINGS = 1.1
-_ROUNDS, _ROUND_S, _RUNS = 3, 0.025, (3, 200)  # rounds over all ways, time and number of runs in each
+_ROUNDS, _ROUND_S, _RUNS = 3, 0.015, (3, 200)  # rounds over all ways, time and number of runs in each
 _WARM_RUNS = 3
 _PATIENCE_S = 0.1  # beyond the time of a round, for the least number of runs
 _TOGETHER_BYTES = 128 << 20  # of model files that are open at a time while measuring
