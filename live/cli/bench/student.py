@@ -40,11 +40,12 @@ def student(
     as the camera. sharpness: grey levels a pixel inside the face.
     """
     from live.app import opened_finder
+    from live.models import PERSONAL
     from live.personas import choose, model_of
     from live.run import read_run
 
     card = model_of(engine)
-    if card is None or card.family != "personal":
+    if card is None or card.family != PERSONAL:
         raise BadInput(f"{engine!r} is no personal engine", hint="doppelcam teach makes one")
     for clip in clips:
         if clip != "sample" and not Path(clip).expanduser().is_file():

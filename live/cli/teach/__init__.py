@@ -79,11 +79,7 @@ def teach(
         shown.check_teacher(workshop)
         if source:
             shown.bring(workshop, source, who, seconds)
-        for number in range(len(workshop.footage)):
-            shown.faces(workshop, number)
-            shown.targets(workshop, number)
-        shown.train(workshop, minutes)
-        shown.export(workshop, keep)
+        shown.finish(workshop, minutes, keep)
 
 
 @app.command()
@@ -198,11 +194,7 @@ def more(
         demand_torch()
         shown.check_teacher(workshop)
         shown.bring(workshop, source, who, seconds, more=True)
-        for number in range(len(workshop.footage)):
-            shown.faces(workshop, number)
-            shown.targets(workshop, number)
-        shown.train(workshop, minutes)
-        shown.export(workshop, keep)
+        shown.finish(workshop, minutes, keep)
 
 
 @app.command()

@@ -131,6 +131,15 @@ def targets(workshop: Workshop, number: int) -> None:
     )
 
 
+def finish(workshop: Workshop, minutes: float, keep: bool) -> None:
+    """All steps from footage to engine; what is done already is not done again."""
+    for number in range(len(workshop.footage)):
+        faces(workshop, number)
+        targets(workshop, number)
+    train(workshop, minutes)
+    export(workshop, keep)
+
+
 def forget_faces(workshop: Workshop, who: str) -> None:
     for number, footage in enumerate(workshop.footage):
         steps.again_faces(workshop, number)
