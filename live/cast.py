@@ -271,6 +271,11 @@ class Cast:
         for swapper, one in zip(self.swappers, (persona, *persona.others), strict=True):
             swapper.wear(one)
 
+    def catch_up(self) -> None:
+        for swapper in self.swappers:
+            if hasattr(swapper, "catch_up"):
+                swapper.catch_up()
+
     def swap(self, image: Image, face: Face) -> Patch:
         return self.begin(image, face)()
 

@@ -5,6 +5,7 @@ What the nets' numbers mean is from InsightFace (scrfd.py) and OpenCV (face_dete
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,10 @@ class Detector:
 
     def find(self, image: Image, least: float) -> list[Found]:
         """The faces with at least this score, best first. Values that are no numbers are no face."""
+        return self.begin(image, least)()
+
+    def begin(self, image: Image, least: float) -> Callable[[], list[Found]]:
+        """The same, but for the net's work, which what comes back does, whatever becomes of the picture."""
         scale = self._size / max(image.shape[:2])
         width, height = (max(1, round(n * scale)) for n in (image.shape[1], image.shape[0]))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -83,6 +88,9 @@ class Detector:
         planes = (canvas[..., ::-1] if self._rgb else canvas).astype(np.float32) / 255
         planes = ((planes - self._mean) / self._std).transpose(2, 0, 1)[None]
         feeds = {self._input.name: np.ascontiguousarray(planes, self._input.dtype)}
+        return lambda: self._look(feeds, scale, least)
+
+    def _look(self, feeds: dict[str, Array], scale: float, least: float) -> list[Found]:
         answer = self.engine.run(feeds)
         boxes, points, scores = (np.concatenate(parts) for parts in zip(*self._read(answer), strict=True))
         good = (scores >= least) & np.isfinite(boxes).all(1) & np.isfinite(points).all(1)

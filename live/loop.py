@@ -272,13 +272,14 @@ class Loop:
         self.parts.finder.close()
 
     def _engine_step(self) -> None:
-        frame = self._entrance.take(hold_s=None if self.lossless else self._hold_s)
+        frame = self._entrance.take(hold_s=None if self.lossless else lambda: self._pace.hold_ns(self._clock()) / 1e9)
         assert frame is not None, "take without a time limit gives a frame"
         frame.trace.stamp("taken", self._clock())
         frame.spare = frame.trace.spare = self._spare()
         with self._working("engine"):
             lost = self._steps.attempt(frame, "the swap failed", self._steps.find)
         self._found.hand(frame)
+        self._steps.catch_up(self.parts.finder)
         if lost is not None:
             self._find_again(ENGINE_LOST, lost, self._close_engine, self._open_engine)
 
@@ -286,9 +287,6 @@ class Loop:
         """What a swap that cannot keep up leaves out. Where every frame counts, and not its time: nothing."""
         extra_ns = int(getattr(self.parts.swapper, "extra_ms", 0.0) * 1e6)
         return 0 if self.lossless else self._pace.spare(1, self._clock(), extra_ns)
-
-    def _hold_s(self) -> float:
-        return self._pace.hold_ns(self._clock()) / 1e9
 
     # ---- the thread that swaps: its own for a net, the pixels thread for a drawn swap
 
@@ -307,6 +305,7 @@ class Loop:
         with self._working("swap"):
             lost = self._steps.attempt(frame, "the swap failed", self._steps.swap)
         self._swapped.hand(frame)
+        self._steps.catch_up(self.parts.swapper)
         if lost is not None:
             self._find_again(ENGINE_LOST, lost, self._close_swapper, self._open_swapper)
 
@@ -331,8 +330,10 @@ class Loop:
             self._steps.attempt(frame, "the marks failed", self._steps.mark)
             self._position_s = frame.position_s
             shown = self.guard.judge(frame)
-        self.ledger.processed(frame.trace)
-        self._deliver(shown)
+            self.ledger.processed(frame.trace)
+            self._deliver(shown)
+            if self.parts.swapper.drawn:
+                self._steps.catch_up(self.parts.swapper)
         self._entrance.credit()
         if lost is not None:
             self._find_again(ENGINE_LOST, lost, self._close_pixels, self._open_pixels)

@@ -54,7 +54,7 @@ class Finder(Protocol):
     """Finds faces, and follows those of the frame before.
 
     One that looks for irises may have an attribute `irises`, which the loop sets before each frame: false while no
-    swapper looks at them.
+    swapper looks at them. `catch_up` as for a Swapper.
     """
 
     def open(self) -> None: ...
@@ -81,6 +81,9 @@ class Swapper(Protocol):
 
     `wants_irises`: whether it looks at Face.irises now; without that attribute it does. `stood_in`: whether in the last
     face another swapper was seen in its stead.
+
+    One that learns from a frame for those to come may have a method `catch_up()`: the loop calls it when the frame is
+    on its way; where nobody does, the next `swap` comes to the same.
 
     One that may be finished elsewhere has a method `begin(image, face) -> Callable[[], Patch]`: it does what needs
     nets, or what is remembered from frame to frame. What it gives is called once, on any thread, while the picture

@@ -9,7 +9,7 @@ from live.abreast import Abreast
 from live.cast import Roles
 from live.frame import Frame, Persona
 from live.guard import STILL_BARE, Guard, covers_face, glimpse, still_bare
-from live.parts import Parts, Swapper
+from live.parts import Finder, Parts, Swapper
 from live.spans import Spans
 from live.trace import Clock, Ledger
 from live.track import Tracks
@@ -94,6 +94,18 @@ class Steps:
         frame.trace.stamp("marked", self._clock())
         self._failures = 0
 
+    def catch_up(self, part: Finder | Swapper) -> None:
+        """Let this part learn from its last frame, which is on its way. What it must know it asks for again in the next
+        one, so that a failure is seen to there.
+        """
+        if not hasattr(part, "catch_up"):
+            return
+        try:
+            with self._spans("catch up"):
+                part.catch_up()
+        except Exception as error:
+            self._ledger.error(_line(error))
+
     def attempt(self, frame: Frame, words: str, step: Callable[[Frame], None]) -> EngineLost | None:
         """Run this step unless one before it failed. A failure is noted in the frame, so that the guard covers it.
 
@@ -115,7 +127,7 @@ class Steps:
     def _failed(self, frame: Frame, words: str, error: Exception) -> None:
         """Mark the frame; give up when too many fail in a row."""
         frame.trouble, frame.safe = words, False
-        line = error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"
+        line = _line(error)
         self._ledger.count("failed")
         self._ledger.error(f"{words}: {line}")
         self._failures += 1
@@ -125,3 +137,7 @@ class Steps:
                 f"{self._failures} frames failed in a row; the last: {words}: {line}",
                 hint="the cover was shown instead; see --report for the errors",
             ) from error
+
+
+def _line(error: Exception) -> str:
+    return error.message if isinstance(error, DoppelcamError) else f"{type(error).__name__}: {error}"

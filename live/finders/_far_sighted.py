@@ -6,6 +6,7 @@ smaller, further away, turned. A face whose mesh cannot be seen has the detector
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -14,8 +15,9 @@ import numpy as np
 from engines.engine import Engine
 from live.align import square
 from live.detectors import Detector, Found, detector_card
-from live.finders.mediapipe_mesh import MESH_PX, MediapipeMesh, among
-from live.frame import Face, Floats, Image
+from live.finders._short_range import Candidate
+from live.finders.mediapipe_mesh import MESH_PX, MediapipeMesh
+from live.frame import Floats, Image
 from live.settings import setting
 
 _ZOOM = 1.5  # side of the mesh net's crop, in sides of the detector's box
@@ -42,16 +44,10 @@ class FarSighted(MediapipeMesh):
         super().close()
         self._far = None
 
-    def _look_around(self, image: Image, known: list[Face]) -> list[Face]:
+    def _begin(self, image: Image) -> Callable[[], list[Candidate]]:
         assert self._far is not None, "open() comes first"
-        new: list[Face] = []
-        for found in self._far.find(image, self.detect_score):
-            if among(known + new, found.points):
-                continue
-            face = self._settle(image, _crop(found), 0) or Face(found.points, None, found.score)
-            if face.mesh is None or not among(known + new, face.points):
-                new.append(face)
-        return new
+        look = self._far.begin(image, self.detect_score)
+        return lambda: [Candidate(_crop(found), found.points, found.score) for found in look()]
 
 
 def _crop(found: Found) -> Floats:

@@ -1,11 +1,13 @@
 """Finds faces with MediaPipe's short-range detector and follows them with its 468-point mesh.
 
-The detector runs only when a face is missing, and every few frames to see whether somebody came in. The mesh net
-looks at a crop around where the face was in the frame before, as MediaPipe's own tracking does.
+The detector runs only when a face is missing, and every few frames to see whether somebody came in: on what the frame
+showed, when that is on its way, so that who is there is looked at in the next one. The mesh net looks at a crop around
+where the face was in the frame before, as MediaPipe's own tracking does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -14,11 +16,11 @@ import numpy as np
 from engines.door import open_engine
 from engines.engine import Engine
 from live.align import EYE_CORNERS, back, crop_around, cut, face_from_mesh, five_points, square
+from live.finders._short_range import Candidate, ShortRange
 from live.frame import Face, Floats, Image
 from live.models import shipped
 from live.settings import setting
 
-_DETECTOR_PX = 128
 MESH_PX = 192
 _EYE_PX = 64
 _EYE_ZOOM = 2.3  # side of the iris net's crop, as a multiple of the distance between the eye's corners
@@ -38,17 +40,6 @@ _EYE_RESTS = (
 _EYE_STILL = 6  # frames after which it is read even so
 _LOOKS = 4  # at most so many looks of the mesh net for one face in one frame
 _OFF = 0.06  # how far off the middle a face may lie in its crop, as part of the crop's side
-# The detector's squares: two a cell on a 16 x 16 grid, six on an 8 x 8 grid; only their centres matter.
-_ANCHORS = np.array(
-    [
-        ((column + 0.5) / n, (row + 0.5) / n)
-        for n, each in ((16, 2), (8, 6))
-        for row in range(n)
-        for column in range(n)
-        for _ in range(each)
-    ],
-    np.float32,
-)
 
 
 @dataclass(slots=True)
@@ -69,7 +60,7 @@ class MediapipeMesh:
     presence: float = setting(
         0.5, "mesh presence below this means that the face is lost", low=0.1, high=0.95, step=0.05
     )
-    look_around: int = setting(3, "frames between two looks for faces that came in", low=1, high=60)
+    look_around: int = setting(2, "frames between two looks for faces that came in", low=1, high=60)
     eyes: bool = setting(
         True, "look for the irises too, where they are used: the mesh swap wears the persona's eyes by them"
     )
@@ -78,12 +69,13 @@ class MediapipeMesh:
     fallback: bool = setting(False, "where that engine is not to be had, take the best other one")
 
     irises = True  # set by the loop, see Finder
-    _detector: Engine | None = field(default=None, init=False)
+    _detector: ShortRange | None = field(default=None, init=False)
     _mesh: Engine | None = field(default=None, init=False)
     _iris: Engine | None = field(default=None, init=False)
     _eyes_of: dict[int, _Eyes] = field(default_factory=dict, init=False)
     _since_look: int = field(default=0, init=False)
-    _square_turn: int = field(default=0, init=False)
+    _around: Callable[[], list[Candidate]] | None = field(default=None, init=False, repr=False)  # still to be done
+    _came: list[Candidate] = field(default_factory=list, init=False, repr=False)
 
     def open(self) -> None:
         self._mesh = self._open("face_mesh")
@@ -92,19 +84,21 @@ class MediapipeMesh:
         self._open_detector()
 
     def _open_detector(self) -> None:
-        self._detector = self._open("face_detector")
+        self._detector = ShortRange(self._open("face_detector"), MESH_PX)
 
     def _open(self, model: str) -> Engine:
         return open_engine(shipped(model), self.engine, self.threads, self.fallback)
 
     @property
     def engines(self) -> list[Engine]:
-        return [engine for engine in (self._detector, self._mesh, self._iris) if engine is not None]
+        detector = None if self._detector is None else self._detector.engine
+        return [engine for engine in (detector, self._mesh, self._iris) if engine is not None]
 
     def close(self) -> None:
         for engine in self.engines:
             engine.close()
         self._detector = self._mesh = self._iris = None
+        self._around, self._came = None, []
 
     def find(self, image: Image, previous: list[Face]) -> list[Face]:
         faces: list[Face] = []
@@ -114,13 +108,25 @@ class MediapipeMesh:
             face = self._settle(image, crop_around(old.mesh, MESH_PX), old.track)
             if face is not None and not among(faces, face.points):
                 faces.append(face)
+        self.catch_up()
+        came, self._came = self._came, []
+        faces += self._settled(image, came, faces)
         self._since_look += 1
-        if len(faces) < max(1, len(previous)) or self._since_look >= self.look_around:
+        if len(faces) < max(1, len(previous)):
             self._since_look = 0
-            faces += self._look_around(image, faces)
+            faces += self._settled(image, self._look_around(image, bool(faces)), faces)
+        elif self._since_look >= self.look_around:
+            self._since_look = 0
+            self._around = self._begin(image)
         self._eyes_of = {face.track: self._eyes_of[face.track] for face in faces if face.track in self._eyes_of}
         faces = [self._with_eyes(image, face) for face in faces]
         return sorted(faces, key=lambda face: -_area(face))
+
+    def catch_up(self) -> None:
+        """See Finder: who was in the last frame beside those who are known."""
+        if self._around is not None:
+            self._came = self._around()
+            self._around = None
 
     def _with_eyes(self, image: Image, face: Face) -> Face:
         """The face with its irises, and with lids that close: the mesh net alone keeps shut lids wide apart.
@@ -194,61 +200,30 @@ class MediapipeMesh:
             points[:, 0] = -points[:, 0]
         return np.asarray(points * (_EYE_ZOOM / _EYE_PX), np.float32) if np.isfinite(points).all() else None
 
-    def _look_around(self, image: Image, known: list[Face]) -> list[Face]:
-        """Faces that are not among `known`, by the detector: in the whole picture, and, while there is no face
-        at all, in one of its squares in turn, where small faces are larger for the net.
-        """
-        detections = self._detect(image, 0, 0, image.shape[1], image.shape[0])
-        if not known and not detections:
-            height, width = image.shape[:2]
-            side = min(height, width)
-            steps = max(2, round(1.5 * max(height, width) / side)) if height != width else 1
-            at = (max(height, width) - side) * (self._square_turn % steps) // max(1, steps - 1)
-            self._square_turn += 1
-            x, y = (at, 0) if width > height else (0, at)
-            detections = self._detect(image, x, y, side, side)
+    def _begin(self, image: Image) -> Callable[[], list[Candidate]]:
+        """What looks for faces in this picture, later."""
+        assert self._detector is not None, "open() comes first"
+        return self._detector.begin(image, self.detect_score)
+
+    def _look_around(self, image: Image, known: bool) -> list[Candidate]:
+        """Look for faces now; where there is none, and none is `known`, in a part of the picture too."""
+        found = self._begin(image)()
+        if found or known or self._detector is None:
+            return found
+        return self._detector.square(image, self.detect_score)
+
+    def _settled(self, image: Image, candidates: list[Candidate], known: list[Face]) -> list[Face]:
+        """Those who are faces, and not among `known`. One whose mesh is not seen must have five points."""
         new: list[Face] = []
-        for matrix, centre in detections:
-            if among(known + new, centre[None]):
+        for one in candidates:
+            if among(known + new, one.points):
                 continue
-            face = self._settle(image, matrix, 0)
-            if face is not None and not among(known + new, face.points):
+            face = self._settle(image, one.matrix, 0)
+            if face is None and len(one.points) == 5:
+                new.append(Face(one.points, None, one.score))
+            elif face is not None and not among(known + new, face.points):
                 new.append(face)
         return new
-
-    def _detect(self, image: Image, x: int, y: int, width: int, height: int) -> list[tuple[Floats, Floats]]:
-        """Crop matrix for the mesh net and centre of each detection in this rectangle, best first."""
-        assert self._detector is not None, "open() comes first"
-        side = max(width, height)
-        part = image[y : y + height, x : x + width]
-        scale = _DETECTOR_PX / side
-        room = round(width * scale), round(height * scale)
-        if side > 3 * _DETECTOR_PX:  # some of the pixels are enough before the averaging below
-            part = cv2.resize(part, (2 * room[0], 2 * room[1]), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-        small = cv2.resize(part, room, interpolation=cv2.INTER_AREA)
-        canvas = np.zeros((_DETECTOR_PX, _DETECTOR_PX, 3), np.uint8)
-        left, top = (_DETECTOR_PX - small.shape[1]) // 2, (_DETECTOR_PX - small.shape[0]) // 2
-        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-        answer = self._detector.run({"image": canvas})
-        scores = 1 / (1 + np.exp(-np.clip(answer["scores"], -50, 50)))
-        found: list[tuple[Floats, Floats]] = []
-        taken: list[tuple[Floats, float]] = []
-        for i in np.argsort(-scores):
-            if not scores[i] >= self.detect_score:
-                break
-            raw, anchor = answer["boxes"][i], _ANCHORS[i] * _DETECTOR_PX
-            offset = np.array([left, top], np.float32)
-            centre = (raw[:2] + anchor - offset) / scale + (x, y)
-            size = float(raw[2:4].max()) / scale
-            if not np.isfinite(raw).all() or size < 8:
-                continue
-            if any(np.linalg.norm(centre - c) < 0.6 * max(size, s) for c, s in taken):
-                continue
-            taken.append((centre, size))
-            eyes = raw[4:8].reshape(2, 2)
-            level = float(np.arctan2(*(eyes[1] - eyes[0])[::-1]))
-            found.append((square(centre.astype(np.float32), 1.6 * size, level, MESH_PX), centre))
-        return found
 
     def _settle(self, image: Image, matrix: Floats, track: int) -> Face | None:
         """Look, and look again around what was seen, until the face lies in the crop as the mesh net wants it.

@@ -9,7 +9,7 @@ picture around (live/fit/detail.py). The gaze, the inside of the mouth (mouth.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import cv2
@@ -43,10 +43,25 @@ class _Wearer:
     look: Look = field(default_factory=Look)
     detail: Detail = field(default_factory=Detail)
     whites: list[Floats | None] = field(default_factory=lambda: [None, None])
-    lit: Image | None = None  # the atlas in the wearer's light, as it was drawn last
+    lit: Image | None = None  # the atlas in the wearer's light, as it is drawn
     lit_eyes: Floats = field(default_factory=lambda: np.ones((2, 3), np.float32))
     frames: int = 0
     used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What a frame shows of one face, for light, folds and the whites of the eyes: `here` u8 [h, w, 3] under the mesh
+    `old` [468, 3] in its pixels, of which `seen` [468] says how well; `bare`: nothing is in front. `texture` is to be
+    lit.
+    """
+
+    wearer: _Wearer
+    here: Image
+    old: Floats
+    seen: Floats
+    bare: bool
+    texture: Image
 
 
 @dataclass
@@ -83,6 +98,7 @@ class Mesh:
     _wearers: dict[int, _Wearer] = field(default_factory=dict, init=False, repr=False)
     _pale: dict[int, tuple[float, Image]] = field(default_factory=dict, init=False, repr=False)
     _occlusion: Occlusion = field(default_factory=Occlusion, init=False, repr=False)
+    _glances: list[_Glance] = field(default_factory=list, init=False, repr=False)
     _frames: int = field(default=0, init=False)
 
     def open(self) -> None:
@@ -114,13 +130,13 @@ class Mesh:
     def close(self) -> None:
         self._occlusion.close()
         self._atlas = None
-        self._wearers = {}
+        self._wearers, self._glances = {}, []
 
     def wear(self, persona: Persona) -> None:
         self._atlas = make_atlas(persona, self._skull, self._uv)
         self._eyeballs = take_eyes(persona.views, self._skull)
         self._persona = self._calm(self._atlas.shape)
-        self._wearers = {}
+        self._wearers, self._glances = {}, []
         self._pale = {}
         self._frames = 0
 
@@ -128,6 +144,7 @@ class Mesh:
         if face.mesh is None:
             raise ValueError("the mesh swap needs a finder that gives a mesh")
         assert self._atlas is not None, "wear() comes first"
+        self.catch_up()
         wearer = self._remember(face.track)
         head = self._skull.head(face.mesh)
         now = head.shape(face.mesh)
@@ -156,16 +173,17 @@ class Mesh:
             seen *= 1 - sample(hidden, old[:, :2]) / 255
         texture = self._atlas.pick(1.05 * face_px(face) / wearer.detail.softness)
         if self.light > 0:
-            # Light changes slowly: every second frame is soon enough, unless the atlas is another.
-            every = 4 if self.spare >= 3 else 2
-            if wearer.lit is None or wearer.lit.shape != texture.shape or wearer.frames % every == 1:
-                self._read_creases(here, old, seen, hidden is None, wearer)
-                wearer.lit = self._lit(texture, here, old, seen, wearer)
-            texture = wearer.lit
+            glance = _Glance(wearer, here, old, seen, hidden is None, texture)
+            lit = wearer.lit
+            if lit is None or lit.shape != texture.shape:
+                lit = self._learn(glance)
+            elif wearer.frames % (4 if self.spare >= 3 else 2) == 1:  # light changes slowly
+                self._glances.append(replace(glance, here=here.copy()))  # the picture will be painted over
+            texture = lit
         pixels, alpha = self._draw(texture, points, here.shape[:2])
         wearer.detail.compare(pixels, here)
         keep_mouth(pixels, alpha, here, old, points)
-        self._put_eyes(pixels, alpha, here, old, points, face, corner[:2], head, wearer)
+        self._put_eyes(pixels, alpha, old, points, face, corner[:2], head, wearer)
         if self.grain:
             wearer.detail.add_grain(pixels, self._noise)
         turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
@@ -175,6 +193,30 @@ class Mesh:
         if hidden is not None:
             alpha = np.asarray(cv2.multiply(alpha, 255 - hidden, scale=1 / 255), np.uint8)
         return Patch(pixels, alpha, left, top, hidden)
+
+    def catch_up(self) -> None:
+        """See Swapper: what the last frame shows, for those to come. The next swap does it where nobody else did."""
+        glances, self._glances = self._glances, []
+        for glance in glances:
+            self._learn(glance)
+
+    def _learn(self, glance: _Glance) -> Image:
+        """Take it in; the texture in the wearer's light."""
+        wearer = glance.wearer
+        for k, eyeball in enumerate(self._eyeballs):
+            white = wearer.whites[k]
+            if eyeball is not None and (white is None or wearer.frames % 8 == 1 + 4 * k):
+                now = white_of(glance.here, glance.old[list(OPENINGS[k]), :2])
+                if now is not None:
+                    wearer.whites[k] = now if white is None else white + (now - white) * np.float32(0.36)
+        if not glance.bare or min(glance.here.shape[:2]) < LEAST_PX:
+            wearer.creases.rest()
+        else:
+            sheet = self._unfold(glance.here, glance.old, glance.seen)
+            wearer.creases.read(sheet, wearer.own.calm)
+            wearer.look.learn(sheet)
+        wearer.lit = self._lit(glance)
+        return wearer.lit
 
     def _remember(self, track: int) -> _Wearer:
         """The memory of this track; what was not used for long is forgotten."""
@@ -201,26 +243,19 @@ class Mesh:
         bare = cv2.resize(face, (columns, rows), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.multiply(hidden, 255 - bare, scale=1 / 255), np.uint8)
 
-    def _read_creases(self, here: Image, old: Floats, seen: Floats, bare: bool, wearer: _Wearer) -> None:
-        if not bare or min(here.shape[:2]) < LEAST_PX:
-            wearer.creases.rest()
-            return
-        sheet = self._unfold(here, old, seen)
-        wearer.creases.read(sheet, wearer.own.calm)
-        wearer.look.learn(sheet)
-
-    def _lit(self, texture: Image, here: Image, old: Floats, seen: Floats, wearer: _Wearer) -> Image:
+    def _lit(self, glance: _Glance) -> Image:
         """The atlas in the wearer's light."""
         assert self._atlas is not None
+        wearer, here, texture = glance.wearer, glance.here, glance.texture
         height, width = here.shape[:2]
         small = here
         if min(height, width) > 4 * COLOUR_PX:  # a few of the pixels are enough for means
             small = cv2.resize(here, (2 * COLOUR_PX, 2 * COLOUR_PX), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
         small = cv2.resize(small, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        at = (old[:, :2] + 0.5) * np.array([COLOUR_PX / width, COLOUR_PX / height], np.float32) - 0.5
+        at = (glance.old[:, :2] + 0.5) * np.array([COLOUR_PX / width, COLOUR_PX / height], np.float32) - 0.5
         inside = ((at >= 0) & (at <= COLOUR_PX - 1)).all(1)
         colours = log_colours(small, at)
-        seen = seen * inside
+        seen = glance.seen * inside
         skin, own = self._atlas.skin, self._atlas.colours
         keep = self._light.pale(colours, seen, own, skin, wearer.lamp)
         if keep < 0.95:
@@ -261,7 +296,6 @@ class Mesh:
         self,
         pixels: Image,
         alpha: Mask,
-        here: Image,
         old: Floats,
         points: Floats,
         face: Face,
@@ -280,10 +314,6 @@ class Mesh:
             grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
             iris = face.irises[k, :2] - corner
             white = wearer.whites[k]
-            if white is None or wearer.frames % 8 == 4 * k:
-                seen = white_of(here, old[list(opening), :2])
-                if seen is not None:
-                    white = wearer.whites[k] = seen if white is None else white + (seen - white) * np.float32(0.36)
             gain = wearer.lit_eyes[k]
             if white is not None:
                 share = np.float32(0.7 * self.light)
