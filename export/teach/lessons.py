@@ -82,8 +82,14 @@ class Lessons:
         cos, sin = inner * zoom * turn.cos(), inner * zoom * turn.sin()
         rows = torch.stack([torch.stack([cos, -sin, move[:, 0]], 1), torch.stack([sin, cos, move[:, 1]], 1)], 1)
         grid = functional.affine_grid(rows, [len(which), 1, self.size, self.size], align_corners=False)
-        cut = functional.grid_sample(self._all[which].float() / 255, grid, padding_mode="border", align_corners=False)
-        return cut[:, :3], cut[:, 3:6], cut[:, 6:]
+        whole = self._all[which].float() / 255
+        face, target, mask = whole[:, :3], whole[:, 3:6], whole[:, 6:]
+
+        def cut(planes: Tensor, how: str = "bilinear") -> Tensor:
+            return functional.grid_sample(planes, grid, how, padding_mode="border", align_corners=False)
+
+        # A target that each turn made a little softer would teach the net to be soft.
+        return cut(face), cut(target, "bicubic").clamp(0, 1), cut(mask)
 
     def _light(self, face: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Another exposure, colour, contrast, and light from another side, for both."""

@@ -242,11 +242,11 @@ def _typical(pairs: Pairs, size: int) -> Tensor:
 
 
 def _where_it_moves(lessons: Lessons) -> Tensor:
-    """[1, 1, size, size]: how much a place counts; one on average, up to four where the face moves."""
+    """[1, 1, size, size]: how much a place counts; one on average, up to six where the face moves."""
     some = lessons.plain(torch.arange(0, len(lessons), max(1, len(lessons) // 100)))
     grey = some.target.mean(1, keepdim=True)
     moves = functional.avg_pool2d(grey.std(0, keepdim=True) * some.mask.mean(0, keepdim=True), 5, 1, 2)
-    return (0.5 + 0.5 * moves / moves.mean().clamp_min(1e-4)).clamp(0.5, 4)
+    return (0.35 + 0.65 * moves / moves.mean().clamp_min(1e-4)).clamp(0.35, 6)
 
 
 def _loss(net: Student, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ Index lists are of MediaPipe's 468-point face mesh (Apache-2.0); right and left 
 
 from __future__ import annotations
 
-from math import asin, atan2, ceil, degrees, floor, sqrt
+from math import asin, atan2, ceil, cos, degrees, floor, hypot, sin, sqrt
 
 import cv2
 import numpy as np
@@ -100,18 +100,18 @@ def crop_around(mesh: Floats, size: int, zoom: float = 1.5) -> Floats:
     The square is `zoom` times as wide as the box around the points, as MediaPipe's tracking does it.
     """
     flat = mesh[:, :2]
-    low, high = flat.min(0), flat.max(0)
-    eyes = flat[_FAR[1]] - flat[_FAR[0]]
-    return square((low + high) / 2, zoom * float((high - low).max()), float(np.arctan2(eyes[1], eyes[0])), size)
+    (x0, y0), (x1, y1) = flat.min(0).tolist(), flat.max(0).tolist()
+    (right_x, right_y), (left_x, left_y) = flat[_FAR[0]].tolist(), flat[_FAR[1]].tolist()
+    side = zoom * max(x1 - x0, y1 - y0)
+    return square(((x0 + x1) / 2, (y0 + y1) / 2), side, atan2(left_y - right_y, left_x - right_x), size)
 
 
-def square(centre: Floats, side_px: float, angle: float, size: int) -> Floats:
+def square(centre: Floats | tuple[float, float], side_px: float, angle: float, size: int) -> Floats:
     """The 2x3 matrix that brings a square (centre, side, angle in radians) of the frame to `size` px."""
-    scale = size / side_px
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    turn = np.array([[cos, sin], [-sin, cos]])
-    shift = (size - 1) / 2 - turn @ centre
-    return np.hstack([turn, shift[:, None]]).astype(np.float32)
+    scale, middle = size / side_px, (size - 1) / 2
+    c, s = cos(angle) * scale, sin(angle) * scale
+    x, y = (float(v) for v in centre)
+    return np.array([[c, s, middle - c * x - s * y], [-s, c, middle + s * x - c * y]], np.float32)
 
 
 def cut(image: Image, matrix: Floats, size: int) -> Image:
@@ -175,6 +175,7 @@ def box_of(matrix: Floats, x: float, y: float, wide: float, tall: float) -> tupl
 def back(points: Floats, matrix: Floats) -> Floats:
     """Points [n, 3] of a crop in frame pixels; z is scaled along."""
     inverse = cv2.invertAffineTransform(matrix)
-    scale = float(np.hypot(inverse[0, 0], inverse[1, 0]))
-    flat = points[:, :2] @ inverse[:, :2].T + inverse[:, 2]
-    return np.hstack([flat, points[:, 2:] * scale]).astype(np.float32)
+    there = np.empty((len(points), 3), np.float32)
+    there[:, :2] = points[:, :2] @ inverse[:, :2].T + inverse[:, 2]
+    np.multiply(points[:, 2], hypot(*inverse[:, 0].tolist()), out=there[:, 2])
+    return there

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import atan2, exp, hypot
 
 import cv2
 import numpy as np
@@ -150,12 +151,12 @@ class MediapipeMesh:
             self._look_again(image, face.mesh, known)
         mesh, irises = face.mesh.copy(), []
         for eye, corners, lids in zip(known.eyes, EYE_CORNERS, _LIDS, strict=True):
-            start, end = face.mesh[list(corners), :2]
-            along = end - start
-            across = np.array([-along[1], along[0]], np.float32)
-            points = (start + end) / 2 + eye[:, :1] * along + eye[:, 1:] * across
+            (x0, y0), (x1, y1) = (face.mesh[corner, :2].tolist() for corner in corners)
+            along = np.array([[x1 - x0, y1 - y0], [y0 - y1, x1 - x0]], np.float32)  # and across
+            points = eye @ along + np.array([(x0 + x1) / 2, (y0 + y1) / 2], np.float32)
             mesh[lids, :2] = points[2:]
-            irises.append([*points[0], np.linalg.norm(points[1] - points[0])])
+            (x, y), (edge_x, edge_y) = points[:2].tolist()
+            irises.append([x, y, hypot(edge_x - x, edge_y - y)])
         return replace(face, mesh=mesh, points=five_points(mesh), irises=np.array(irises, np.float32))
 
     def _first_look(self, image: Image, mesh: Floats) -> _Eyes | None:
@@ -192,10 +193,11 @@ class MediapipeMesh:
         assert self._iris is not None, "open() comes first"
         mirrored = k == 1  # the net knows right eyes only
         answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
-        iris, lids = answer["iris"][:, :2], answer["eye"][_LID_POINTS, :2]
-        radius = np.linalg.norm(iris[1:] - iris[0], axis=1).mean()
-        edge = iris[:1] + np.array([0, radius])
-        points = np.concatenate([iris[:1], edge, lids]) - _EYE_PX / 2
+        iris, points = answer["iris"][:, :2], np.empty((2 + len(_LID_POINTS), 2), np.float32)
+        points[0] = points[1] = iris[0]
+        points[1, 1] += sum(hypot(*edge) for edge in (iris[1:] - iris[0]).tolist()) / (len(iris) - 1)
+        points[2:] = answer["eye"][_LID_POINTS, :2]
+        points -= _EYE_PX / 2
         if mirrored:
             points[:, 0] = -points[:, 0]
         return np.asarray(points * (_EYE_ZOOM / _EYE_PX), np.float32) if np.isfinite(points).all() else None
@@ -245,13 +247,12 @@ class MediapipeMesh:
         """The mesh of the face in this crop; None where there is none or it makes no sense."""
         assert self._mesh is not None, "open() comes first"
         answer = self._mesh.run({"image": cut(image, matrix, MESH_PX)})
-        presence = float(1 / (1 + np.exp(-np.clip(answer["presence"][0], -50, 50))))
+        presence = 1 / (1 + exp(-min(max(float(answer["presence"][0]), -50.0), 50.0)))
         points = answer["points"]
         if not presence >= self.presence or not np.isfinite(points).all():
             return None
         mesh = back(points - _CORNER, matrix)
-        x0, y0 = mesh[:, :2].min(0)
-        x1, y1 = mesh[:, :2].max(0)
+        (x0, y0), (x1, y1) = mesh[:, :2].min(0).tolist(), mesh[:, :2].max(0).tolist()
         height, width = image.shape[:2]
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height or x1 - x0 < 8 or y1 - y0 < 8:
             return None
@@ -260,10 +261,9 @@ class MediapipeMesh:
 
 def _eye_crop(image: Image, mesh: Floats, k: int) -> Image:
     """The picture around an eye with level corners, for the iris net."""
-    start, end = mesh[list(EYE_CORNERS[k]), :2]
-    along = end - start
-    side = _EYE_ZOOM * float(np.hypot(*along))
-    return cut(image, square((start + end) / 2, side, float(np.arctan2(along[1], along[0])), _EYE_PX), _EYE_PX)
+    (x0, y0), (x1, y1) = (mesh[corner, :2].tolist() for corner in EYE_CORNERS[k])
+    side = _EYE_ZOOM * hypot(x1 - x0, y1 - y0)
+    return cut(image, square(((x0 + x1) / 2, (y0 + y1) / 2), side, atan2(y1 - y0, x1 - x0), _EYE_PX), _EYE_PX)
 
 
 def _small(crop: Image) -> Image:
@@ -274,11 +274,12 @@ def _small(crop: Image) -> Image:
 
 def _same_crop(one: Floats, other: Floats) -> bool:
     """Do two crops show the face at about the same place and size?"""
-    a, b = cv2.invertAffineTransform(one), cv2.invertAffineTransform(other)
-    middle = np.array([MESH_PX / 2, MESH_PX / 2, 1], np.float32)
-    side = float(np.hypot(b[0, 0], b[1, 0])) * MESH_PX
-    growth = float(np.hypot(a[0, 0], a[1, 0])) * MESH_PX / side
-    return float(np.linalg.norm((a - b) @ middle)) < _OFF * side and 0.8 < growth < 1.25
+    a, b = (cv2.invertAffineTransform(matrix).tolist() for matrix in (one, other))
+    side = hypot(b[0][0], b[1][0]) * MESH_PX
+    growth = hypot(a[0][0], a[1][0]) * MESH_PX / side
+    half = MESH_PX / 2
+    x, y = ((p[0] - q[0] + p[1] - q[1]) * half + p[2] - q[2] for p, q in zip(a, b, strict=True))
+    return hypot(x, y) < _OFF * side and 0.8 < growth < 1.25
 
 
 def _area(face: Face) -> float:

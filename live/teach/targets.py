@@ -184,7 +184,8 @@ def _pair(image: Image, target: Image, face: Face, patch: Patch, size: int) -> t
     rows, columns = patch.alpha.shape
     alpha[patch.y : patch.y + rows, patch.x : patch.x + columns] = patch.alpha
     mask = cut_fine(alpha, matrix, side, border=cv2.BORDER_CONSTANT)
-    return cut_fine(image, matrix, side), cut_fine(target, matrix, side), mask
+    # The face as a net that is worn gets it; what it shall draw as sharp as it is.
+    return cut_fine(image, matrix, side), cut_fine(target, matrix, side, cv2.INTER_CUBIC), mask
 
 
 def _packed(lessons: list[_Lesson], size: int) -> dict[str, Array]:

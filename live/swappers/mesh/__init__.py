@@ -10,6 +10,7 @@ picture around (live/fit/detail.py). The gaze, the inside of the mouth (mouth.py
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import atan2, degrees, hypot
 from typing import ClassVar
 
 import cv2
@@ -156,8 +157,8 @@ class Mesh:
 
         height, width = image.shape[:2]
         both = np.concatenate([face.mesh[:, :2], new[:, :2]])
-        left, top = (max(0, int(v) - 2) for v in both.min(0))
-        right, bottom = (min(size, int(v) + 3) for v, size in zip(both.max(0), (width, height), strict=True))
+        left, top = (max(0, int(v) - 2) for v in both.min(0).tolist())
+        right, bottom = (min(size, int(v) + 3) for v, size in zip(both.max(0).tolist(), (width, height), strict=True))
         if right - left < 4 or bottom - top < 4:
             return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
         here = image[top:bottom, left:right]
@@ -186,8 +187,8 @@ class Mesh:
         self._put_eyes(pixels, alpha, old, points, face, corner[:2], head, wearer)
         if self.grain:
             wearer.detail.add_grain(pixels, self._noise)
-        turned = np.degrees(abs(np.arctan2(head.turn[0, 2], head.turn[2, 2])))
-        vague = float(np.clip((turned - _TURNED) / _TURNS_AWAY, 0, 1))
+        turned = degrees(abs(atan2(head.turn[0, 2], head.turn[2, 2])))
+        vague = min(max((turned - _TURNED) / _TURNS_AWAY, 0.0), 1.0)
         if vague > 0:  # the mesh breaks in profile: the new face dissolves before, and still covers the old one
             pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.3 + vague * 0.06 * face_px(face)), np.uint8)
         if hidden is not None:
@@ -311,18 +312,23 @@ class Mesh:
                 continue
             before, after = old[list(corners), :2], points[list(corners), :2]
             was, along = before[1] - before[0], after[1] - after[0]
-            grown = float(np.linalg.norm(along)) / max(float(np.linalg.norm(was)), 1e-3)
+            grown = hypot(*along.tolist()) / max(hypot(*was.tolist()), 1e-3)
             iris = face.irises[k, :2] - corner
             white = wearer.whites[k]
             gain = wearer.lit_eyes[k]
             if white is not None:
                 share = np.float32(0.7 * self.light)
                 gain = gain ** (1 - share) * np.exp((white - eyeball.white) * share)
-            gaze = (iris - old[list(opening), :2].mean(0)) * np.float32(grown)
+            gaze = (iris - _middle(old[list(opening), :2])) * np.float32(grown)
             put_eye(
-                eyeball, pixels, alpha, lids, along, lids.mean(0) + gaze, eyeball.radius_cm * head.scale,
+                eyeball, pixels, alpha, lids, along, _middle(lids) + gaze, eyeball.radius_cm * head.scale,
                 max(0.5, float(head.turn[2, 2])), np.clip(gain, 0.3, 2.5),
             )  # fmt: skip
+
+
+def _middle(points: Floats) -> Floats:
+    """[2]: NumPy's own mean takes three times as long."""
+    return np.asarray(points.sum(0) / np.float32(len(points)), np.float32)
 
 
 def rim_weight(points: int) -> Floats:

@@ -8,6 +8,7 @@ eyes stay.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from live.align import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
 from live.frame import Floats, Image, Mask, View
 from live.swappers.mesh.atlas import LOG_FROM, fill
-from live.swappers.mesh.mouth import fill_outline
+from live.swappers.mesh.mouth import box_in, fill_outline, lay_in
 from live.swappers.mesh.shape import Skull
 
 OPENINGS = (RIGHT_EYE, LEFT_EYE)
@@ -110,11 +111,13 @@ def _placed(
     along: Floats, centre: Floats, x_scale: float, y_scale: float, size: tuple[int, int] | None = None
 ) -> Floats:
     """The 2x3 matrix from an eyeball's pixels to the picture: turned as the eye's corners lie, its iris at `centre`."""
-    along = along / max(float(np.linalg.norm(along)), 1e-6)
-    turn = np.array([[along[0] * x_scale, -along[1] * y_scale], [along[1] * x_scale, along[0] * y_scale]], np.float32)
+    (x, y), (to_x, to_y) = along.tolist(), centre.tolist()
+    length = max(hypot(x, y), 1e-6)
+    x, y = x / length, y / length
     wide, high = size or (round(2 * _WIDE * 24), round(2 * _HIGH * 24))
-    middle = np.array([(wide - 1) / 2, (high - 1) / 2], np.float32)
-    return np.hstack([turn, (centre - turn @ middle)[:, None]]).astype(np.float32)
+    right, down = (wide - 1) / 2, (high - 1) / 2
+    a, b, c, d = x * x_scale, -y * y_scale, y * x_scale, x * y_scale
+    return np.array([[a, b, to_x - a * right - b * down], [c, d, to_y - c * right - d * down]], np.float32)
 
 
 def put_eye(
@@ -126,26 +129,23 @@ def put_eye(
     `lids` [16, 2], `along` (from the eye's picture-left corner to the other), `iris` (its centre): in pixels of the
     patch; `narrow`: how much the turn of the head narrows it; `gain` [3]: the light.
     """
-    low, high = np.floor(lids.min(0)).astype(int) - 1, np.ceil(lids.max(0)).astype(int) + 2
-    x0, y0 = np.maximum(low, 0)
-    x1, y1 = np.minimum(high, (pixels.shape[1], pixels.shape[0]))
+    x0, y0, x1, y1 = box_in(lids, alpha)
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
     corner = np.array([x0, y0], np.float32)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     fill_outline(mask, lids - corner, 255)
-    gap_px = cv2.contourArea(lids) / max(1.0, float(np.linalg.norm(along)))  # without the outline, which has a width
-    mask = cv2.convertScaleAbs(cv2.blur(mask, (3, 3)), alpha=float(np.clip(gap_px - 0.5, 0, 1)))
+    gap_px = cv2.contourArea(lids) / max(1.0, hypot(*along.tolist()))  # without the outline, which has a width
+    mask = np.asarray(cv2.convertScaleAbs(cv2.blur(mask, (3, 3)), alpha=min(max(gap_px - 0.5, 0), 1)), np.uint8)
     per_radius, picture = next((s for s in reversed(eyeball.sizes) if s[0] >= 0.8 * radius_px), eyeball.sizes[0])
     scale = radius_px / per_radius
     place = _placed(along, iris - corner, scale * narrow, scale, (picture.shape[1], picture.shape[0]))
     drawn = cv2.warpAffine(picture, place, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     # Under nearly shut lids lies their shade, not white; shut, they meet in a line of lashes.
-    shut = 1 - float(np.clip(gap_px / (_SHUTS * radius_px), 0, 1))
-    lit = np.minimum(drawn * (gain * np.float32(1 - _SHADE * shut)), 255)
+    shut = 1 - min(max(gap_px / (_SHUTS * radius_px), 0), 1)
+    lit = cv2.transform(drawn, np.diag(gain * np.float32(1 - _SHADE * shut)))
     part = pixels[y0:y1, x0:x1]
-    a = mask[..., None].astype(np.float32) * np.float32(1 / 255)
-    part[:] = (part + (lit - part) * a + 0.5).astype(np.uint8)
+    lay_in(part, np.asarray(lit, np.uint8), mask)
     if shut > 0:
         _draw_lashes(part, lids - corner, _LASHES * radius_px, _SHADE * shut)
     np.maximum(alpha[y0:y1, x0:x1], mask, out=alpha[y0:y1, x0:x1])

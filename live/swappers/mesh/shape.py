@@ -7,6 +7,7 @@ the right, y down, smaller z is nearer.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import exp, hypot, sqrt
 from typing import Any
 
 import numpy as np
@@ -85,10 +86,12 @@ class Skull:
         """The similarity that brings the canonical face to the mesh (Umeyama 1991), fitted on what is rigid."""
         middle = self._rigid @ mesh
         u, s, vt = np.linalg.svd((mesh - middle).T @ self._centred)
-        signs = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-        turn = ((u * signs) @ vt).astype(np.float32)
-        scale = float((s * signs).sum()) / self._spread
-        return Head(scale, turn, (middle - scale * turn @ self._middle).astype(np.float32))
+        turn = u @ vt
+        if np.dot(_cross(turn[0], turn[1]), turn[2]) < 0:  # a mirror: the least of the axes is turned round
+            u[:, 2], s[2] = -u[:, 2], -s[2]
+            turn = u @ vt
+        scale = float(s.sum()) / self._spread
+        return Head(scale, turn.astype(np.float32), (middle - scale * turn @ self._middle).astype(np.float32))
 
 
 class Calm:
@@ -109,7 +112,8 @@ class Calm:
 
     def expression(self, shape: Floats) -> float:
         """How much expression is in a shape, in standard deviations."""
-        return float(np.linalg.norm(self._much(shape)))
+        much = self._much(shape)
+        return sqrt(float(much @ much))
 
     def _much(self, shape: Floats) -> Floats:
         return np.asarray(self._read @ (shape - self._calm).reshape(-1), np.float32)
@@ -130,9 +134,9 @@ class Own:
 
     def learn(self, shape: Floats, now: Floats, head: Head, expression: float = 0.0) -> None:
         """Take in one frame: its shape as it is (`now`), with the expression taken out (`shape`), how much that was."""
-        gape = float(np.linalg.norm(now[13] - now[14]))
-        forward = float(np.clip((head.turn[2, 2] - 0.8) / 0.15, 0, 1))
-        self.calm = forward * float(np.exp(-gape / 0.4 - 0.5 * (expression / _CALM) ** 2))
+        gape = hypot(*(now[13] - now[14]).tolist())
+        forward = min(max((float(head.turn[2, 2]) - 0.8) / 0.15, 0.0), 1.0)
+        self.calm = forward * exp(-gape / 0.4 - 0.5 * (expression / _CALM) ** 2)
         weight = max(1e-3, self.calm)
         self._weight += weight
         share = np.float32(weight / (self._weight if self._weight < _KNOWN else _FRAMES))
@@ -148,7 +152,8 @@ class Own:
 
 def openings(shape: Floats) -> Floats:
     """Mean distance between upper and lower lid in cm, right and left eye; float32 [2]."""
-    return np.array([np.linalg.norm(shape[u] - shape[d], axis=1).mean() for u, d in _LID_ROWS], np.float32)
+    apart = shape[_UPPER_LIDS] - shape[_LOWER_LIDS]
+    return np.asarray(np.sqrt((apart * apart).sum(2)).sum(1) / np.float32(apart.shape[1]), np.float32)
 
 
 def _lids(now: Floats, own: Floats, persona: Floats) -> Floats:
@@ -161,7 +166,7 @@ def _lids(now: Floats, own: Floats, persona: Floats) -> Floats:
     return np.asarray(np.maximum(now * shut + differs, 0) / np.maximum(now, 1e-3), np.float32)
 
 
-_LID_ROWS = [tuple(np.array(pairs, np.int64).T) for pairs in LIDS]
+_UPPER_LIDS, _LOWER_LIDS = np.array(LIDS, np.int64).transpose(2, 0, 1)  # of both eyes, [2, 7]
 _INNER_LIPS = tuple(np.array(rows, np.int64) for rows in ((82, 13, 312, 81, 311, 80, 310, 191, 415),
                                                            (87, 14, 317, 178, 402, 88, 318, 95, 324)))  # fmt: skip
 
@@ -177,15 +182,20 @@ def towards(skull: Skull, persona: Floats, own: Own, now: Floats, strength: floa
     step[:, 1] += skull.livelier * (now - own.shape)[:, 1]
     step[:, 2] *= np.float32(0.5)  # the net's depth is its weakest guess
     factors = _lids(openings(now), own.opening, openings(persona))
-    for (upper, lower), factor in zip(_LID_ROWS, factors, strict=True):
-        middle = (step[upper] + step[lower]) / 2
-        half = (now[upper] - now[lower]) * np.float32((factor - 1) / 2)
-        step[upper], step[lower] = middle + half, middle - half
+    middle = (step[_UPPER_LIDS] + step[_LOWER_LIDS]) / 2
+    half = (now[_UPPER_LIDS] - now[_LOWER_LIDS]) * ((factors - 1) / 2)[:, None, None]
+    step[_UPPER_LIDS], step[_LOWER_LIDS] = middle + half, middle - half
     upper, lower = _INNER_LIPS
     step[upper] = step[lower] = (step[upper] + step[lower]) / 2
-    far = np.linalg.norm(step, axis=1, keepdims=True)
-    step *= np.minimum(1, _MOST_CM / np.maximum(far, 1e-6))
-    return np.asarray(step * (skull.inner[:, None] * np.float32(strength)), np.float32)
+    far = np.sqrt((step * step).sum(1))
+    step *= (np.minimum(1, _MOST_CM / np.maximum(far, 1e-6)) * skull.inner * np.float32(strength))[:, None]
+    return step
+
+
+def _cross(a: Floats, b: Floats) -> tuple[float, float, float]:
+    """Of three numbers each: NumPy's own takes ten times as long."""
+    (x, y, z), (u, v, w) = a.tolist(), b.tolist()
+    return y * w - z * v, z * u - x * w, x * v - y * u
 
 
 def _smoothstep(x: npt.NDArray[Any]) -> Floats:

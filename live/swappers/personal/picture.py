@@ -76,7 +76,7 @@ def draw(net: Net, image: Image, face: Face, seen: Seen, noise: Noise, front: bo
         place, packed = resized(place, side / net.out_size), small(packed, side)
     packed, place = finer(packed, place)
     size = (right - left, bottom - top)
-    placed = drawn(packed, from_corner(place, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+    placed = drawn(packed, from_corner(place, left, top), size, cv2.INTER_CUBIC, cv2.BORDER_CONSTANT)
     pixels, alpha = np.asarray(cv2.cvtColor(placed, cv2.COLOR_BGRA2BGR), np.uint8), cv2.extractChannel(placed, 3)
     seen.detail.compare(pixels, image[top:bottom, left:right])
     seen.detail.add_grain(pixels, noise)
