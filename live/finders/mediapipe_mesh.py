@@ -109,9 +109,10 @@ class MediapipeMesh:
             face = self._settle(image, crop_around(old.mesh, MESH_PX), old.track)
             if face is not None and not among(faces, face.points):
                 faces.append(face)
-        self.catch_up()
-        came, self._came = self._came, []
-        faces += self._settled(image, came, faces)
+        if previous:
+            self.catch_up()
+            faces += self._settled(image, self._came, faces)
+        self._around, self._came = None, []  # without, it may be another picture altogether, and is looked at anew
         self._since_look += 1
         if len(faces) < max(1, len(previous)):
             self._since_look = 0
@@ -193,9 +194,9 @@ class MediapipeMesh:
         assert self._iris is not None, "open() comes first"
         mirrored = k == 1  # the net knows right eyes only
         answer = self._iris.run({"image": np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop})
-        iris, points = answer["iris"][:, :2], np.empty((2 + len(_LID_POINTS), 2), np.float32)
-        points[0] = points[1] = iris[0]
-        points[1, 1] += sum(hypot(*edge) for edge in (iris[1:] - iris[0]).tolist()) / (len(iris) - 1)
+        (x, y), *edge = answer["iris"][:, :2].tolist()
+        points = np.empty((2 + len(_LID_POINTS), 2), np.float32)
+        points[:2] = (x, y), (x, y + sum(hypot(u - x, v - y) for u, v in edge) / len(edge))
         points[2:] = answer["eye"][_LID_POINTS, :2]
         points -= _EYE_PX / 2
         if mirrored:

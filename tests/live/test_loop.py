@@ -482,3 +482,39 @@ def test_the_finder_is_told_whether_irises_are_looked_at_and_stand_ins_are_count
     loop.run()
     assert loop.ledger.report()["frames"]["stood_in"] == 20
     assert told[0] and 15 < sum(told) < 30 and not told[-1]
+
+
+def test_parts_catch_up_when_their_frame_is_on_its_way_each_on_its_own_thread():
+    loop = make_loop(NumberedCamera(30))
+    finder, swapper, order = loop.parts.finder, loop.parts.swapper, []
+    find, swap = finder.find, swapper.swap
+
+    def noted(what, step):
+        def run(*arguments):
+            order.append((threading.current_thread().name, what))
+            return step(*arguments)
+
+        return run
+
+    finder.find, swapper.swap = noted("find", find), noted("swap", swap)
+    finder.catch_up = swapper.catch_up = noted("catch up", lambda: None)
+    loop.run()
+    assert loop.ledger.report()["frames"]["live"] == 30
+    threads = {thread for thread, _ in order}
+    for thread in threads:
+        steps = [what for one, what in order if one == thread]
+        assert steps[1::2] == ["catch up"] * 30 and len(set(steps[::2])) == 1
+    assert len(threads) == 2
+
+
+def test_what_fails_while_catching_up_is_told_and_the_frame_is_shown():
+    loop = make_loop(NumberedCamera(30))
+
+    def fails():
+        raise ValueError("no light")
+
+    loop.parts.swapper.catch_up = fails
+    loop.run()
+    report = loop.ledger.report()
+    assert report["frames"]["live"] == 30 and report["frames"]["failed"] == 0
+    assert any("no light" in line for line in report["errors"])

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.errors import EngineLost
 from live.align import INNER_LIPS, LEFT_EYE, LIDS, OVAL, RIGHT_EYE
 from live.finders.mediapipe_mesh import MediapipeMesh
 from live.personas import SAMPLE_PORTRAITS
@@ -54,6 +55,40 @@ def test_several_faces_are_found_and_the_largest_is_first(finder):
     faces = finder.find(np.hstack([small, a]), [])
     assert len(faces) == 2
     assert faces[0].points[:, 0].min() > a.shape[1]
+
+
+@pytest.mark.parametrize("by_the_loop", [True, False])
+def test_who_came_in_is_found_in_the_next_frame_though_the_last_was_painted_over(finder, by_the_loop):
+    a, b = (read_picture(SAMPLE_PORTRAITS / f"{name}.jpg") for name in ("joel", "amara"))
+    alone, both = np.hstack([np.full_like(b, 120), a]), np.hstack([b, a])
+    faces = finder.find(alone, [])
+    found = []
+    for _ in range(2 * finder.look_around + 1):
+        image = both.copy()
+        faces = finder.find(image, faces[:1])
+        image[:] = 0
+        if by_the_loop:
+            finder.catch_up()
+        found.append(len(faces))
+    first = found.index(2)
+    assert first <= finder.look_around and found[first + finder.look_around] == 2
+
+
+def test_a_detector_that_fails_when_the_frame_is_on_its_way_fails_again_in_the_next(finder, monkeypatch):
+    image = read_picture(SAMPLE_PORTRAITS / "joel.jpg")
+    faces = finder.find(image, [])
+    while finder._around is None:
+        faces = finder.find(image, faces)
+
+    def lost():
+        raise EngineLost("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finder, "_around", lost)
+        for step in (finder.catch_up, lambda: finder.find(image, faces)):
+            with pytest.raises(EngineLost):
+                step()
+    finder._around = None
 
 
 @pytest.mark.parametrize("name", NAMES)

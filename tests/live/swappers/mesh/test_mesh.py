@@ -545,6 +545,22 @@ def test_tracks_do_not_share_what_was_learned(wear, portrait, other):
         assert np.array_equal(patches[0].alpha, patches[1].alpha)
 
 
+def test_it_is_the_same_whether_the_loop_lets_it_catch_up_or_not(wear, portrait, other):
+    one = smaller(portrait)
+    hurried, calm = wear(other), wear(other)
+    for k in range(9):
+        image = np.clip(one.image * (1 - 0.08 * k), 0, 255).astype(np.uint8)
+        for swapper in (hurried, calm):
+            picture = image.copy()
+            patch = swapper.swap(picture, replace(one.face, track=1))
+            picture[:] = 0  # as the blend paints over it
+            if swapper is calm:
+                swapper.catch_up()
+                before = patch
+        assert np.array_equal(patch.pixels, before.pixels)
+    assert patch.pixels.mean() < 0.8 * wear(other).swap(one.image, one.face).pixels.mean()  # the light was followed
+
+
 def test_faces_that_left_are_forgotten(wear, portrait, other):
     swapper, one = wear(other), smaller(portrait, 64)
     for track in range(1, 420):
