@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live.bytewise import change, rows_of
 from live.compiled import compiled
 from live.frame import Format, Image, Persona
 from live.marks.watermark.pattern import full_field
@@ -27,8 +28,7 @@ class Watermark:
 
     _pattern: npt.NDArray[np.int16] = field(init=False, repr=False)
     _dither: npt.NDArray[np.int32] = field(init=False, repr=False)
-    _lighter: Image = field(init=False, repr=False)
-    _darker: Image = field(init=False, repr=False)
+    _change: npt.NDArray[np.int8] = field(init=False, repr=False)  # what is added to the picture, [h, w * 3]
     _band: int = field(default=0, init=False)
     _fresh: bool = field(default=True, init=False)
 
@@ -46,10 +46,9 @@ class Watermark:
         # Thresholds for rounding that differ from pixel to pixel, so that parts of a grey level are not lost.
         dither = np.random.default_rng(1).permutation(_BLOCK * _BLOCK).reshape(_BLOCK, _BLOCK).astype(np.int32) * 256
         self._dither = np.tile(dither, (1, -(-format.width // _BLOCK)))
-        self._lighter = np.zeros((format.height, format.width, 3), np.uint8)
-        self._darker = np.zeros_like(self._lighter)
+        self._change = np.zeros((format.height, 3 * format.width), np.int8)
         self._band, self._fresh = 0, True
-        self._measure(self._lighter, 0)  # compiled before the first frame
+        self._measure(np.zeros((format.height, format.width, 3), np.uint8), 0)  # compiled before the first frame
 
     def wear(self, persona: Persona) -> None:
         pass
@@ -58,8 +57,7 @@ class Watermark:
         for band in range(_BANDS) if fresh or self._fresh else (self._band,):
             self._measure(image, band)
         self._band, self._fresh = (self._band + 1) % _BANDS, False
-        cv2.add(image, self._lighter, dst=image)
-        cv2.subtract(image, self._darker, dst=image)
+        change(rows_of(image), self._change)
 
     def _measure(self, image: Image, band: int) -> None:
         """Set what is added and taken away in one band of the picture by what the picture shows there."""
@@ -68,14 +66,13 @@ class Watermark:
         pattern = self._pattern[rows]
         if not pattern.size:  # a picture of fewer blocks than bands
             return
-        lighter, darker = np.empty(pattern.shape, np.uint8), np.empty(pattern.shape, np.uint8)
-        weigh(image[rows], pattern, self._dither, lighter, darker)
-        cv2.merge([lighter] * 3, dst=self._lighter[rows])
-        cv2.merge([darker] * 3, dst=self._darker[rows])
+        grey = np.empty(pattern.shape, np.int8)
+        weigh(image[rows], pattern, self._dither, grey)
+        cv2.merge([grey] * 3, dst=self._change[rows].reshape(*pattern.shape, 3))
 
     def close(self) -> None:
         self._pattern = np.zeros((0, 0), np.int16)
-        self._lighter = self._darker = np.zeros((0, 0, 3), np.uint8)
+        self._change = np.zeros((0, 0), np.int8)
 
 
 def _version() -> tuple[int, int]:
@@ -84,8 +81,8 @@ def _version() -> tuple[int, int]:
 
 
 @compiled()
-def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-def]
-    """Fill `lighter` and `darker`, u8 [h, w], with the pattern times the strength that the picture allows.
+def weigh(image, pattern, dither, grey):  # type: ignore[no-untyped-def]
+    """Fill `grey`, i8 [h, w], with the pattern times the strength that the picture allows, in grey levels.
 
     image u8 [h, w, 3]; pattern i16 [h, w] in 1/256 grey levels; dither i32 [16, w or more]. A block's strength,
     0.19 to 1.7, grows with its fine texture, which hides the pattern, a little with its soft edges, which hide it worse
@@ -114,6 +111,4 @@ def weigh(image, pattern, dither, lighter, darker):  # type: ignore[no-untyped-d
             factors[x0:x1] = np.int32(256 * gain)
         for y in range(y0, y1):
             for x in range(width):
-                v = (np.int32(pattern[y, x]) * factors[x] + dither[y - y0, x]) >> 16
-                lighter[y, x] = np.uint8(max(v, np.int32(0)))
-                darker[y, x] = np.uint8(max(-v, np.int32(0)))
+                grey[y, x] = np.int8((np.int32(pattern[y, x]) * factors[x] + dither[y - y0, x]) >> 16)

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from live.align import EYE_CORNERS, LEFT_EYE, RIGHT_EYE
+from live.bytewise import lay_in
 from live.frame import Floats, Image, Mask, View
 from live.swappers.mesh.atlas import LOG_FROM, fill
-from live.swappers.mesh.mouth import box_in, fill_outline, lay_in
+from live.swappers.mesh.mouth import box_in, fill_outline
 from live.swappers.mesh.shape import Skull
 
 OPENINGS = (RIGHT_EYE, LEFT_EYE)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from live.align import INNER_LIPS
-from live.blenders.feather import mix
+from live.bytewise import lay_in
 from live.frame import Floats, Image, Mask
 
 _LIPS = list(INNER_LIPS)
@@ -56,13 +56,6 @@ def box_in(outline: Floats, mask: Mask) -> tuple[int, int, int, int]:
     (x0, y0), (x1, y1) = outline.min(0).tolist(), outline.max(0).tolist()
     rows, columns = mask.shape
     return max(floor(x0) - 1, 0), max(floor(y0) - 1, 0), min(ceil(x1) + 2, columns), min(ceil(y1) + 2, rows)
-
-
-def lay_in(below: Image, above: Image, mask: Mask) -> None:
-    """`below` = `above` where the mask says so, in place; u8 [h, w, 3] twice, u8 [h, w]."""
-    height, width = mask.shape
-    flat = np.lib.stride_tricks.as_strided(below, (height, 3 * width), (below.strides[0], 1))
-    mix(flat, above.reshape(height, -1), cv2.merge([mask] * 3).reshape(height, -1))
 
 
 def fill_outline(mask: Mask, outline: Floats, value: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live.blenders.feather import Feather, mix
+from live.blenders.feather import Feather
 from live.frame import Face, Patch
 
 FACE = Face(np.zeros((5, 2), np.float32), None, 1.0)
@@ -86,15 +86,6 @@ def test_a_softer_edge_is_wider():
     patch, black = oval_patch(), np.zeros((60, 80, 3), np.uint8)
     narrow, wide = (blended(patch, soften, black)[30, :, 0] for soften in (0.05, 0.2))
     assert ((wide > 0) & (wide < 255)).sum() > ((narrow > 0) & (narrow < 255)).sum()
-
-
-def test_every_mixture_is_rounded_to_the_nearest():
-    old, alpha = np.meshgrid(np.arange(256), np.arange(256))
-    for new in (*range(0, 256, 15), 1, 254):
-        below = old.astype(np.uint8)
-        mix(below, np.full_like(below, new), alpha.astype(np.uint8))
-        exact = old * (255 - alpha) + new * alpha
-        assert (np.abs(255 * below.astype(int) - exact) <= 127).all()
 
 
 @pytest.mark.parametrize(("x", "y"), [(-1, 0), (31, 0), (0, 21), (200, 0)])
