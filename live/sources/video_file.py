@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,7 +13,7 @@ import av
 import cv2
 import numpy as np
 
-from engines.errors import BadInput, SourceLost
+from engines.errors import BadInput
 from live.address import is_address, shown
 from live.frame import Captured, Format, Image
 from live.parts import EndOfSource
@@ -23,6 +24,7 @@ from live.trace import clock
 from live.videos import FORMATS, LIMITS, MOST_PIXELS, look_into
 
 _BT709 = 1
+_log = logging.getLogger("doppelcam.sources")
 
 
 @dataclass
@@ -40,6 +42,7 @@ class VideoFile:
     _first_s: float | None = field(default=None, init=False)
     _offset_s: float = field(default=0.0, init=False)
     _last_s: float = field(default=0.0, init=False)
+    _told: bool = field(default=False, init=False)  # that it is damaged
 
     def open(self) -> Format:
         where = self.path
@@ -81,12 +84,13 @@ class VideoFile:
 
     def read(self) -> Captured:
         try:
-            frame = next(self._frames, None)
+            frame = self._decoded()
             if frame is None and self.repeat:
                 self._rewind()
-                frame = next(self._frames, None)
+                frame = self._decoded()
         except (av.FFmpegError, OSError) as error:
-            raise SourceLost(f"{self.path} broke off ({reason(error)})") from None
+            hint = "what came until there was shown; ffmpeg -i IN -c copy OUT mends many a file"
+            raise BadInput(f"{self.path} broke off: its rest cannot be read ({reason(error)})", hint=hint) from None
         if frame is None:
             raise EndOfSource
         image = to_bgr(frame)
@@ -101,6 +105,22 @@ class VideoFile:
         if not self.paced:
             return Captured(image, clock(), position_s)
         return Captured(image, self._pace.wait(position_s), position_s)
+
+    def _decoded(self) -> av.VideoFrame | None:
+        """The next picture, None at the end. What is damaged is left out; raises where nothing comes after it."""
+        damage: av.FFmpegError | None = None
+        while True:
+            try:
+                frame = next(self._frames, None)
+            except av.InvalidDataError as error:
+                if not self._told:
+                    _log.warning("%s is damaged: pictures are missing, first after %.1f s", self.path, self._last_s)
+                damage, self._told = error, True
+                self._frames = self._container.decode(self._container.streams.video[0])
+                continue
+            if frame is None and damage is not None:
+                raise damage
+            return frame
 
     def close(self) -> None:
         if self._container is not None:

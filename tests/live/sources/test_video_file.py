@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engines.errors import BadInput, SourceLost
+from engines.errors import BadInput
 from live.parts import EndOfSource
 from live.sound.of_file import FileTrack
 from live.sources import _pace, video_file
@@ -103,6 +103,37 @@ def test_repeating_goes_on_growing(opened, clip):
     captured = [source.read() for _ in range(30)]
     assert greys(captured) == pytest.approx([grey(n % 12) for n in range(30)], abs=2)
     np.testing.assert_allclose([one.position_s for one in captured], np.arange(30) / 25, atol=3e-3)
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """damaged(start, end): a film of noise, of which that part is nonsense."""
+    pictures = list(np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8))
+    data = write_clip(tmp_path / "whole.mp4", pictures).read_bytes()
+
+    def damage(start, end):
+        a, b = int(len(data) * start), int(len(data) * end)
+        nonsense = np.random.default_rng(1).bytes(b - a)
+        (tmp_path / "damaged.mp4").write_bytes(data[:a] + nonsense + data[b:])
+        return tmp_path / "damaged.mp4"
+
+    return damage
+
+
+def test_what_is_damaged_in_the_middle_is_left_out_and_told(opened, damaged, caplog):
+    seen = read_all(opened(damaged(0.4, 0.6)))
+    assert 20 <= len(seen) < 40
+    times = [one.position_s for one in seen]
+    assert times == sorted(times) and times[-1] > 1.5
+    assert sum("is damaged: pictures are missing" in line for line in caplog.messages) == 1
+
+
+def test_a_file_of_which_the_rest_is_damaged_ends_with_one_line_and_never_begins_again(opened, damaged):
+    source, seen = opened(damaged(0.4, 0.97)), []
+    with pytest.raises(BadInput, match="broke off: its rest cannot be read"):
+        while True:
+            seen.append(source.read())
+    assert 5 <= len(seen) < 30
 
 
 def test_closed_and_opened_again_it_begins_anew(opened, clip):
@@ -254,7 +285,7 @@ def test_a_file_cut_off_in_the_middle_ends_or_breaks_off(opened, tmp_path):
         for _ in range(50):
             seen.append(source.read())
 
-    with pytest.raises((EndOfSource, SourceLost)):
+    with pytest.raises((EndOfSource, BadInput)):
         read_on()
     assert 0 < len(seen) < 40
     assert greys(seen[:5]) == pytest.approx([grey(n) for n in range(5)], abs=2)
