@@ -272,14 +272,16 @@ class Loop:
         self.parts.finder.close()
 
     def _engine_step(self) -> None:
-        frame = self._entrance.take(hold_s=None if self.lossless else lambda: self._pace.hold_ns(self._clock()) / 1e9)
-        assert frame is not None, "take without a time limit gives a frame"
+        hold = None if self.lossless else lambda: self._pace.hold_ns(self._clock()) / 1e9
+        frame = self._entrance.take(self._pace.rest_ns() / 1e9, hold)
+        if frame is None:  # the last one is out by now: any sooner, a machine of few cores would keep it waiting
+            self._steps.catch_up(self.parts.finder)
+            frame = self._entrance.take(hold_s=hold)
         frame.trace.stamp("taken", self._clock())
         frame.spare = frame.trace.spare = self._spare()
         with self._working("engine"):
             lost = self._steps.attempt(frame, "the swap failed", self._steps.find)
         self._found.hand(frame)
-        self._steps.catch_up(self.parts.finder)
         if lost is not None:
             self._find_again(ENGINE_LOST, lost, self._close_engine, self._open_engine)
 
@@ -292,7 +294,6 @@ class Loop:
 
     def _open_swapper(self) -> None:
         persona = self._steps.worn or self._worn.take()
-        assert persona is not None, "take without a time limit gives a persona"
         self._steps.put_on(self.parts.swapper, persona)
         self._steps.worn = persona
 
@@ -301,7 +302,6 @@ class Loop:
 
     def _swap_step(self) -> None:
         frame = self._found.take()
-        assert frame is not None, "take without a time limit gives a frame"
         with self._working("swap"):
             lost = self._steps.attempt(frame, "the swap failed", self._steps.swap)
         self._swapped.hand(frame)
@@ -323,7 +323,6 @@ class Loop:
 
     def _pixels_step(self) -> None:
         frame = self._swapped.take()
-        assert frame is not None, "take without a time limit gives a frame"
         with self._working("pixels"):
             lost = self._steps.attempt(frame, "the swap failed", self._steps.swap) if self.parts.swapper.drawn else None
             lost = self._steps.attempt(frame, "the blend failed", self._steps.blend) or lost

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 T = TypeVar("T")
+
+_NO_TIME_S = 1e-6  # what rounding leaves
 
 
 class Closed(Exception):
@@ -47,6 +49,12 @@ class Mailbox(Generic[T]):
             self._item = item
             self._changed.notify_all()
 
+    @overload
+    def take(self, *, hold_s: Callable[[], float] | None = None) -> T: ...
+
+    @overload
+    def take(self, timeout_s: float | None, hold_s: Callable[[], float] | None = None) -> T | None: ...
+
     def take(self, timeout_s: float | None = None, hold_s: Callable[[], float] | None = None) -> T | None:
         """Wait for an item (and a credit); None after `timeout_s`. Raises Closed when closed and empty.
 
@@ -64,7 +72,7 @@ class Mailbox(Generic[T]):
                 elif self._closed and self._item is None:
                     raise Closed
                 left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
+                if left is not None and left < _NO_TIME_S:
                     return None
                 self._changed.wait(min((t for t in (pause, left) if t is not None), default=None))
             item, self._item = self._item, None

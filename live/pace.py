@@ -91,6 +91,11 @@ class Pace:
                 start = next_ns
             return max(0, int(start) - now_ns)
 
+    def rest_ns(self) -> int:
+        """How long the threads after the first one work on a frame."""
+        with self._lock:
+            return int(sum(step.mean for step in self._steps[1:]))
+
     def spare(self, thread: int, now_ns: int, extra_ns: int = 0) -> int:
         """How much optional work this thread shall leave out now: 0 nothing, up to MOST_SPARED.
 

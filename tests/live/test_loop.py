@@ -484,27 +484,36 @@ def test_the_finder_is_told_whether_irises_are_looked_at_and_stand_ins_are_count
     assert told[0] and 15 < sum(told) < 30 and not told[-1]
 
 
-def test_parts_catch_up_when_their_frame_is_on_its_way_each_on_its_own_thread():
-    loop = make_loop(NumberedCamera(30))
-    finder, swapper, order = loop.parts.finder, loop.parts.swapper, []
-    find, swap = finder.find, swapper.swap
+def test_parts_catch_up_between_their_frames_each_on_its_own_thread():
+    caught = threading.Event()
 
-    def noted(what, step):
+    def wait(number):
+        assert caught.wait(10)
+        caught.clear()
+
+    loop = make_loop(NumberedCamera(30, wait=wait))
+    finder, swapper, order = loop.parts.finder, loop.parts.swapper, []
+
+    def noted(what, step, after=lambda: None):
         def run(*arguments):
             order.append((threading.current_thread().name, what))
-            return step(*arguments)
+            answer = step(*arguments)
+            after()
+            return answer
 
         return run
 
-    finder.find, swapper.swap = noted("find", find), noted("swap", swap)
-    finder.catch_up = swapper.catch_up = noted("catch up", lambda: None)
+    finder.find, swapper.swap = noted("find", finder.find), noted("swap", swapper.swap)
+    finder.catch_up, swapper.catch_up = noted("catch up", lambda: None, caught.set), noted("catch up", lambda: None)
     loop.run()
     assert loop.ledger.report()["frames"]["live"] == 30
     threads = {thread for thread, _ in order}
+    assert len(threads) == 2
     for thread in threads:
         steps = [what for one, what in order if one == thread]
-        assert steps[1::2] == ["catch up"] * 30 and len(set(steps[::2])) == 1
-    assert len(threads) == 2
+        frames = [k for k, what in enumerate(steps) if what != "catch up"]
+        assert len(frames) == 30
+        assert [steps[k + 1] for k in frames[:-1]] == ["catch up"] * 29
 
 
 def test_what_fails_while_catching_up_is_told_and_the_frame_is_shown():
