@@ -30,6 +30,7 @@ _SAME = 3.0  # grey levels by which it differs from the old one, at least
 _MOST_HIDDEN = 0.6  # part of the face; if more seems hidden, that is not believed (as live/occlusion.py has it)
 _FRONT_PX, _NOTHING = 64, 40  # side of what is remembered; a front that is nowhere above is none, of 255
 _SOFT = 1.15  # times that the camera is softer than the net's picture, from which that is drawn softer
+_FINER = 0.8  # drawn larger than this, straight lines between its pixels would cost sharpness: a twentieth at 1
 _FAINT = 8  # of 255
 _FADES = 0.06  # part of the crop's side in which the new face fades at the border
 _HULL = (*list(MESH_POINTS)[FEATURES], *CORE[1:])
@@ -74,9 +75,9 @@ def draw(net: Net, image: Image, face: Face, seen: Seen, noise: Noise, front: bo
     if seen.detail.softness > _SOFT:
         side = max(16, round(net.out_size / seen.detail.softness))
         place, packed = resized(place, side / net.out_size), small(packed, side)
-    packed, place = finer(packed, place)
+    packed, place = finer(packed, place, _FINER)
     size = (right - left, bottom - top)
-    placed = drawn(packed, from_corner(place, left, top), size, cv2.INTER_CUBIC, cv2.BORDER_CONSTANT)
+    placed = drawn(packed, from_corner(place, left, top), size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
     pixels, alpha = np.asarray(cv2.cvtColor(placed, cv2.COLOR_BGRA2BGR), np.uint8), cv2.extractChannel(placed, 3)
     seen.detail.compare(pixels, image[top:bottom, left:right])
     seen.detail.add_grain(pixels, noise)
