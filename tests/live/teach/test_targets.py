@@ -62,12 +62,13 @@ def test_lessons_are_the_crop_the_new_face_in_it_and_its_mask(clip, few, pieces,
     assert make(clip, few, pieces, Green(), portrait) == Made(FEW, {})
     pairs, looks = read_pairs([pieces])
     assert pairs.faces.shape == (FEW, 160, 160, 3) and looks.shape == (FEW, 6)
-    shown = pairs.masks > 250
-    assert (np.abs(pairs.targets[shown].astype(int) - (0, 200, 0)) <= 5).all()
-    bare = pairs.masks == 0
-    assert (cv2.absdiff(pairs.targets, pairs.faces)[bare] <= 2).all()
+    # The target is cut more sharply than the face: it swings where the green ends, and where the picture has edges.
+    shown, bare = ([cv2.erode(one.astype(np.uint8), np.ones((5, 5))) > 0 for one in masks]
+                   for masks in (pairs.masks > 250, pairs.masks == 0))  # fmt: skip
+    assert (np.abs(pairs.targets[np.array(shown)].astype(int) - (0, 200, 0)) <= 5).all()
+    assert cv2.absdiff(pairs.targets, pairs.faces)[np.array(bare)].mean() < 1
     middle = pairs.masks[:, 60:100, 60:100]
-    assert (middle == 255).all() and 0.1 < shown.mean() < 0.6
+    assert (middle == 255).all() and 0.1 < np.mean(shown) < 0.6
 
 
 def test_interrupted_it_goes_on_and_gives_the_same(clip, few, pieces, portrait, tmp_path):
