@@ -182,8 +182,8 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     more like the persona than the wearer does.
     """
     pytest.importorskip("torch")
+    from export.teach.course import best_of
     from export.teach.nets import Worn
-    from export.teach.train import best_of
 
     code, said = run(
         "--source", "sample", "--face", "sample:nia", "--name", "me", "--size", "128", "--minutes", "0.05", "--keep"
