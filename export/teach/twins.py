@@ -93,7 +93,7 @@ class Twins(nn.Module):
 
     def paint(self, code: Tensor, who: int) -> tuple[Tensor, Tensor]:
         """This person, of these numbers: without light [n, 3, size, size], and the mask's logits [n, 1, size, size]."""
-        painted: tuple[Tensor, Tensor] = self.painters[who](self.many(code).unflatten(1, (-1, _LOW, _LOW)), code)
+        painted: tuple[Tensor, Tensor] = self.painters[who](self.many(code).unflatten(1, (-1, _LOW, _LOW)))
         return painted
 
     def forward(self, face: Tensor, who: int = PERSONA) -> tuple[Tensor, Tensor]:
@@ -111,22 +111,20 @@ class _Painter(nn.Module):
         self.lift = nn.ModuleList([nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
         self.join = nn.ModuleList([convolved(b, b), convolved(a, a)])
         self.flow, self.gain = nn.Conv2d(a, 2, 1), nn.Conv2d(a, 3, 1)
-        self.bend = nn.Linear(_SAID + _FREE, 2 * PLACES**2)  # as much as is said, more than was ever seen too
         self.finer, self.fine = convolved(a, 4 * fine, 1), convolved(fine, fine)
         self.colour, self.mask = nn.Conv2d(fine, 3 * self._unfold**2, 1), nn.Conv2d(fine, self._unfold**2, 1)
         self.own = nn.Parameter(torch.zeros(1, 3, size, size))
-        for quiet in (self.flow, self.gain, self.bend, self.colour, self.mask):
+        for quiet in (self.flow, self.gain, self.colour, self.mask):
             nn.init.zeros_(quiet.weight)
             nn.init.zeros_(quiet.bias)
         self.register_buffer("spread", spread_of(PLACES, size), persistent=False)
         at = (torch.arange(size) * 2 + 1) / size - 1
         self.register_buffer("grid", torch.stack(torch.meshgrid(at, at, indexing="xy")), persistent=False)
 
-    def forward(self, low: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, low: Tensor) -> tuple[Tensor, Tensor]:
         up = self.join[0](twice(self.lift[0](low)))
         up = self.join[1](twice(self.lift[1](up)))
-        bent = (self.flow(up) + self.bend(code).unflatten(1, (2, PLACES, PLACES))) * REACH
-        flow = self.spread @ bent @ self.spread.T + self.grid
+        flow = self.spread @ (self.flow(up) * REACH) @ self.spread.T + self.grid
         own = self.own.expand(low.shape[0], -1, -1, -1)
         where = flow.permute(0, 2, 3, 1)
         picture = functional.grid_sample(own, where, padding_mode="border", align_corners=False)

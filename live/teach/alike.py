@@ -31,5 +31,6 @@ def demand_alike(persona: Persona, source: Source, seen: Seen, finder: Finder) -
         raise BadInput(
             f"the persona's footage does not look like {persona.name!r} ({median:.2f} by {likeness.words}; "
             f"{likeness.threshold:.2f} is needed), whose consent it would be worn with",
-            hint="--face PICTURE, one of the footage's: it is worn as a face whose consent is unknown then",
+            hint="give a picture of that person, with --again --face PICTURE: it is worn as a face whose consent is "
+            "unknown then",
         )

@@ -49,7 +49,9 @@ def footage_of(source: str, who: str = "", whose: str = "") -> Footage:
     if who not in ("", *PLACES[:-1]):
         raise BadInput(f"--who {who}: whose face is that?", hint=f"choose one of: {', '.join(PLACES[:-1])}")
     path = Path(source).expanduser().absolute()
-    photos = bool(whose) and path.is_dir()
+    photos = path.is_dir() and not is_sealed(path)
+    if photos and not whose:
+        raise BadInput(f"--source {source} is a folder", hint="a clip, a session, sample, or camera")
     if not photos and is_live(source):
         if whose:
             raise BadInput(

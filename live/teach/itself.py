@@ -12,9 +12,6 @@ from live.align import outline_of
 from live.frame import Face, Image, Patch, Persona
 from live.occlusion import Occlusion
 
-FOOTAGE = "footage"
-"""The teacher's name where there is none: the persona's own pictures teach."""
-
 _SOFT = 0.05  # width of the mask's soft edge, which lies inside the outline, in heights of the face
 
 

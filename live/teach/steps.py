@@ -23,6 +23,7 @@ from export.teach.pairs import SIZES, Pairs, Two
 from live.app import kind_of, opened_finder, source_of
 from live.cast import each_of
 from live.frame import Floats, Image, Persona
+from live.models import FOOTAGE
 from live.parts import Swapper
 from live.personas.packs import fingerprint_of
 from live.personas.taught import mark_own
@@ -31,10 +32,9 @@ from live.teach import faces, record, targets
 from live.teach.alike import demand_alike
 from live.teach.engine import demand_allowed, face_of, facts_of, keep_portraits, licence_of, shared, whose
 from live.teach.footage import PERSONA, RECORDED, Footage, open_footage
-from live.teach.itself import FOOTAGE, Itself
-from live.teach.looks import REASONS
+from live.teach.itself import Itself
 from live.teach.pieces import cannot_write
-from live.teach.sheet import COLUMNS, Row, evenly, write_sheet
+from live.teach.sheet import lessons_of, rows_of, write_sheet
 from live.teach.workshop import PREVIEW, Workshop
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:
         faces.find_faces(source, finder, footage.who, workshop.faces(number), tell, footage.apart)
     seen = faces.read_faces(workshop.faces(number))
     sheet = faces_sheet(workshop, number)
-    write_sheet(sheet, _rows_of(seen))
+    write_sheet(sheet, rows_of(seen))
     faces.demand_enough(seen, sheet, _least(footage))
     footage.faces = {
         "frames": seen.frames,
@@ -121,7 +121,7 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
         swapper.close()
     made = targets.read_made(pieces)
     targets.demand_enough(made, _least(footage))
-    write_sheet(targets_sheet(workshop, number), _lessons_of(workshop, number))
+    write_sheet(targets_sheet(workshop, number), lessons_of(targets.read_pairs([pieces])[0]))
     (teacher,) = each_of(swapper)
     kind = FOOTAGE if isinstance(teacher, Itself) else kind_of(teacher)
     footage.targets = {"pairs": made.pairs, "left_out": made.left_out, "teacher": kind}
@@ -291,30 +291,3 @@ def faces_sheet(workshop: Workshop, number: int) -> Path:
 
 def targets_sheet(workshop: Workshop, number: int) -> Path:
     return workshop.of(number) / "targets.png"
-
-
-def _rows_of(seen: faces.Seen) -> list[Row]:
-    """Three rows of faces that are learnt from, and one for each reason why others are not."""
-    fit = seen.fit
-    some = [fit[k] for k in evenly(len(fit), 3 * COLUMNS)]
-    rows: list[Row] = []
-    for start in range(0, len(some), COLUMNS):
-        words = f"{len(fit)} of {seen.frames} frames can be learnt from" if not start else ""
-        rows.append((words, seen.thumbs[some[start : start + COLUMNS]]))
-    for reason in range(1, len(REASONS)):
-        those = np.flatnonzero(seen.reasons == reason)
-        if len(those):
-            words = f"left out: {REASONS[reason]} ({len(those)})"
-            rows.append((words, seen.thumbs[those[evenly(len(those), COLUMNS)]]))
-    return rows or [("no face was found", [])]
-
-
-def _lessons_of(workshop: Workshop, number: int) -> list[Row]:
-    """The wearer, what the teacher made, and its mask, twice."""
-    pairs, _ = targets.read_pairs([workshop.targets(number)])
-    some = evenly(len(pairs), 2 * COLUMNS)
-    rows: list[Row] = []
-    for half in (some[::2], some[1::2]):
-        masks: list[Image] = [np.dstack([pairs.masks[k]] * 3) for k in half]
-        rows += [("the wearer", pairs.faces[half]), ("the teacher's", pairs.targets[half]), ("its mask", masks)]
-    return rows

@@ -23,12 +23,12 @@ from live.blenders.feather import Feather
 from live.fit.known import COLUMNS, look_of
 from live.frame import Captured, Face, Floats, Image, Mask, Patch, Persona
 from live.guard import covers_face, glimpse, still_bare
-from live.models import PERSONAL
+from live.models import FOOTAGE, PERSONAL
 from live.parts import Parts, Source, Swapper
 from live.personas import choose
 from live.run import read_run
 from live.teach.faces import LEAST, Seen, all_pictures
-from live.teach.itself import FOOTAGE, Itself
+from live.teach.itself import Itself
 from live.teach.looks import CROP
 from live.teach.pieces import Pieces
 from live.teach.told import told_of

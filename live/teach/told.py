@@ -1,7 +1,7 @@
 """What a face does, in numbers that mean the same for everybody: the way its head is turned, lips, brows, lids, gaze.
 
-Points are taken without the pose, against the calm shape of the same person, as the mesh swap learns it: what is left
-is how the face moves, not whose it is.
+Points are taken without the pose, against the shape of the same person where they are calm, as the mesh swap tells it:
+what is left is how the face moves, not whose it is.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ def told_of(faces: Sequence[Face]) -> Floats:
         skull = Skull(topology["canonical"], topology["triangles"])
     with np.load(card.folder / "expressions.npz") as expressions:
         calm = Calm(expressions["calm"], expressions["ways"])
-    own, shapes = Own(), list[Floats]()
+    own, shapes, weights = Own(), list[Floats](), list[float]()
     for face in faces:
         assert face.mesh is not None, "only finders with a mesh are used"
         head = skull.head(face.mesh)
         shapes.append(head.shape(face.mesh))
         own.learn(calm(shapes[-1]), shapes[-1], head, calm.expression(shapes[-1]))
-    assert own.shape is not None and own.opening is not None, "there is a face at least"
+        weights.append(own.calm + 1e-3)
+    usual = np.average(shapes, axis=0, weights=weights).astype(np.float32)
+    opening = np.maximum(openings(usual), 0.1)
     rows = []
     for face, shape in zip(faces, shapes, strict=True):
-        moved = (shape - own.shape)[_MOVING, :2].ravel()
+        moved = (shape - usual)[_MOVING, :2].ravel()
         pose = np.array(face.pose[:2]) * _POSE
-        rows.append(np.concatenate([moved, pose, openings(shape) / own.opening * _LIDS, _gaze(face) * _GAZE]))
+        rows.append(np.concatenate([moved, pose, openings(shape) / opening * _LIDS, _gaze(face) * _GAZE]))
     return np.array(rows, np.float32)
 
 

@@ -85,10 +85,7 @@ def teach(
         demand_torch()
         shown.wish(workshop, face, teacher, model, set_ or [], size, persona)
         shown.check_teacher(workshop)
-        if source:
-            shown.bring(workshop, source, who, seconds)
-        if persona:
-            shown.bring_persona(workshop, persona)
+        shown.bring(workshop, source, who, seconds, persona=persona)
         shown.finish(workshop, minutes, keep)
 
 
@@ -123,11 +120,9 @@ def faces(name: _Name, source: _Source = "", who: _Who = "", persona: _Persona =
     with alone(name):
         workshop = shown.begun(name)
         shown.wish(workshop, persona=persona)
-        if source:
-            shown.bring(workshop, source, who, 0, again)
-        if persona:
-            shown.bring_persona(workshop, persona, again)
-        if again and not source and not persona:
+        if source or persona:
+            shown.bring(workshop, source, who, 0, again, persona=persona)
+        elif again:
             shown.forget_faces(workshop, who)
         for number in range(len(workshop.footage)):
             shown.faces(workshop, number)
@@ -213,10 +208,7 @@ def more(
         demand_torch()
         shown.wish(workshop, persona=persona)
         shown.check_teacher(workshop)
-        if source:
-            shown.bring(workshop, source, who, seconds, more=True)
-        if persona:
-            shown.bring_persona(workshop, persona, more=True)
+        shown.bring(workshop, source, who, seconds, more=True, persona=persona)
         shown.finish(workshop, minutes, keep)
 
 

@@ -18,11 +18,11 @@ from live.cast import split_who
 from live.cli.export import time_it
 from live.cli.faces import counted
 from live.cli.screen import err, out
+from live.models import FOOTAGE
 from live.personas.packs import demand_free, user_packs
 from live.teach import steps
 from live.teach.engine import settled
-from live.teach.footage import PERSONA, RECORDED, footage_of
-from live.teach.itself import FOOTAGE
+from live.teach.footage import PERSONA, RECORDED, Footage, footage_of
 from live.teach.record import Now
 from live.teach.workshop import Workshop, names, new_workshop, open_workshop
 
@@ -86,17 +86,26 @@ def check_teacher(workshop: Workshop) -> None:
     steps.teacher_and_face(workshop)
 
 
-def bring_persona(workshop: Workshop, persona: str, again: bool = False, more: bool = False) -> None:
-    """As `bring`, of --persona. Raises BadInput."""
-    who, source = split_who(persona)
-    bring(workshop, source, who, 0, again, more, PERSONA)
-
-
 def bring(
-    workshop: Workshop, source: str, who: str, seconds: float, again: bool = False, more: bool = False, whose: str = ""
+    workshop: Workshop,
+    source: str,
+    who: str,
+    seconds: float,
+    again: bool = False,
+    more: bool = False,
+    persona: str = "",
 ) -> None:
     """See that the workshop has this footage: recorded, if it must be. `more`: beside what it has. Raises BadInput."""
-    new, same_person = footage_of(source, who, whose), workshop.numbers(whose)
+    news = [(source, footage_of(source, who))] if source else []
+    if persona:
+        whose, clip = split_who(persona)
+        news.append((clip, footage_of(clip, whose, PERSONA)))
+    for spec, new in news:
+        _bring(workshop, spec, new, seconds, again, more)
+
+
+def _bring(workshop: Workshop, source: str, new: Footage, seconds: float, again: bool, more: bool) -> None:
+    same_person = workshop.numbers(new.whose)
     before = [workshop.footage[number] for number in same_person]
     if more and new.source and any((old.source, old.print) == (new.source, new.print) for old in before):
         return  # it was brought before, and interrupted
@@ -106,7 +115,7 @@ def bring(
         same = (old.source, old.who, old.print) == (new.source, new.who, new.print)
         if not same and (old.faces or not old.source):
             step = "record" if not new.source else "faces"
-            option = "--persona" if whose else "--source"
+            option = "--persona" if new.whose else "--source"
             raise BadInput(
                 f"{workshop.name} has other footage already: {old.source or 'recorded'}",
                 hint=f"doppelcam teach more {workshop.name} {option} ... adds to it; "
