@@ -120,15 +120,15 @@ def read_faces(pieces: Pieces) -> Seen:
     )
 
 
-def demand_enough(seen: Seen, sheet: Path, least: int = LEAST) -> None:
-    """Raise BadInput where there is too little to learn from; `sheet` shows what there is."""
+def demand_enough(seen: Seen, sheet: Path, least: int = LEAST, option: str = "--source") -> None:
+    """Raise BadInput where there is too little to learn from; `sheet` shows what there is, `option` gives other."""
     fit = int((seen.reasons == 0).sum())
     if fit >= least:
         return
     told = ", ".join(f"{count} {reason}" for reason, count in seen.left_out.items()) or "there are no more"
     raise BadInput(
         f"only {fit} of {seen.frames} frames show a face that can be learnt from, {least} are needed: {told}",
-        hint=f"{sheet} shows them; give other footage with --again --source: a minute or two in good light, the whole "
+        hint=f"{sheet} shows them; give other footage with --again {option}: a minute or two in good light, the whole "
         "face in the picture",
     )
 

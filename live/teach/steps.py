@@ -64,7 +64,7 @@ def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:
     seen = faces.read_faces(workshop.faces(number))
     sheet = faces_sheet(workshop, number)
     write_sheet(sheet, rows_of(seen))
-    faces.demand_enough(seen, sheet, _least(footage))
+    faces.demand_enough(seen, sheet, _least(footage), "--persona" if footage.whose else "--source")
     footage.faces = {
         "frames": seen.frames,
         "seconds": seen.seconds,

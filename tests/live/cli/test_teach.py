@@ -258,8 +258,8 @@ def test_two_peoples_faces_are_taken_as_they_are(run, clip, tmp_path, monkeypatc
     (photos / "lena.jpg").unlink()
     code, said = run("targets", "me", "--again")
     assert code == 2 and "has changed" in said
-    code, said = run("faces", "me", "--again", "--persona", f"left={clip}")
-    assert code == 0 and open_workshop("me").footage[1].who == "left" and open_workshop("me").footage[0].faces
+    code, said = run("faces", "me", "--again", "--persona", f"largest={clip}")
+    assert code == 0 and open_workshop("me").footage[1].who == "largest" and open_workshop("me").footage[0].faces
     assert run("remove", "me", "--yes")[0] == 0 and not workshop.folder.exists()
 
 
