@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from engines.errors import BadInput
 from export.teach.nets import Student
 from export.teach.pairs import Pairs, Pictures
-from export.teach.twins import Twins
+from export.teach.twins import WEARER, Twins
 
 _RATE = 2.5e-3
 _EXAM_S = 20.0
@@ -199,6 +199,8 @@ def best_of(state: Path) -> tuple[Any, Taught]:
     kept = _read(state)
     net = _NETS[kept["kind"]](kept["size"])
     net.load_state_dict(kept["best"] or kept["mean"])
+    if isinstance(net, Twins):
+        net.painters[WEARER] = nn.Identity()  # it has done its part
     net.eval()
     return net, Taught(kept["step"], kept["spent_s"])
 

@@ -45,7 +45,8 @@ class Lessons:
         self, pairs: Pairs, size: int, rng: np.random.Generator, things: bool = True, warp: float = 0.0
     ) -> None:
         self.size, self._side, self._warp = size, pairs.faces.shape[1], warp
-        planes = [pairs.faces, pairs.targets, pairs.masks[..., None]]
+        targets = [] if pairs.targets is pairs.faces else [pairs.targets]
+        planes = [pairs.faces, *targets, pairs.masks[..., None]]
         self._all = torch.from_numpy(np.concatenate(planes, -1).transpose(0, 3, 1, 2).copy())
         self._rng = rng
         middle = slice(self._side * 3 // 8, self._side * 5 // 8)
@@ -97,7 +98,7 @@ class Lessons:
             bent = functional.interpolate(bent, (self.size, self.size), mode="bicubic", align_corners=True)
             grid = grid + bent.permute(0, 2, 3, 1)
             face = functional.grid_sample(stored[:, :3], grid, padding_mode="border", align_corners=False)
-        return face, cut[:, 3:6], cut[:, 6:]
+        return face, cut[:, -4:-1], cut[:, -1:]
 
     def _light(self, face: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Another exposure, colour, contrast, and light from another side, for both."""

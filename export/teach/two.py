@@ -23,9 +23,9 @@ from export.teach.pairs import Pairs, Pictures, Two
 from export.teach.train import fastest, on, picture_loss, typical, where_it_moves
 from export.teach.twins import PERSONA, WEARER, Twins
 
-_BATCHES = {WEARER: 3, PERSONA: 5}
+_BATCHES = {WEARER: 6, PERSONA: 8}
 _WARP = 0.02
-_TOLD, _MASKS = 0.1, 0.05  # how much these parts of the loss count
+_TOLD, _MASKS = 0.3, 0.05  # how much these parts of the loss count
 _EXAM_PICTURES, _PREVIEWS = 48, 6
 
 

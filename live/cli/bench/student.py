@@ -68,8 +68,7 @@ def student(
                 mine = {"face": engine} if who == "student" else {"face": face, "swapper": teacher, "model": model}
                 with err.status(escape(f"{clip}: the {who} ...")):
                     rows[who].append(_judged(read_run(None, set_ or [], flags | mine), persona, finder, vector))
-    words = f"{teacher}, no teacher" if card.facts["taught"].get("teacher") == FOOTAGE else teacher
-    out.print(_table(card, words, clips, rows))
+    out.print(_table(card, teacher, clips, rows))
 
 
 def taught_by(card: ModelCard) -> tuple[str, str]:
@@ -163,6 +162,8 @@ def _table(
         f"{card.facts['size']} px, taught {card.facts.get('trained_s', 0) / 60:.0f} minutes on "
         f"{taught.get('seconds', 0):.0f} s of footage; the net: {_net_ms(card)}"
     )
+    if taught["teacher"] == FOOTAGE:
+        table.caption += f"; no teacher: the {teacher} swap beside it wears the same face, of its portrait alone"
     return table
 
 
