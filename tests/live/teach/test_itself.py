@@ -13,7 +13,7 @@ from live.personas.portraits import sample_view
 from live.teach.alike import demand_alike
 from live.teach.itself import Itself
 from live.teach.pieces import Pieces
-from live.teach.targets import Made, make_targets, read_made, read_own
+from live.teach.targets import IN_FRONT, Made, make_targets, read_made, read_own
 from live.teach.told import told_of
 from tests.footage import video
 from tests.live.test_occlusion import hold_up_a_hand
@@ -46,6 +46,27 @@ def test_a_lesson_is_the_face_as_it_is_with_what_of_it_is_face(clip, few, portra
     assert 0.15 < inside.mean() < 0.4 and inside[:, 70:90, 70:90].all()
     assert not pairs.masks[:, :8].any() and not pairs.masks[:, :, :8].any()
     assert len(np.unique(pairs.masks[0])) > 20, "the edge is soft"
+
+
+def test_what_is_told_belongs_to_the_lessons_that_are_kept(clip, few, portrait, tmp_path, home):
+    class Hand(Itself):
+        """Something is in front in every fifth picture."""
+
+        count = 0
+
+        def swap(self, image, face):
+            patch = super().swap(image, face)
+            self.count += 1
+            return patch if self.count % 5 else replace(patch, hidden=np.full_like(patch.alpha, 255))
+
+    pieces, hand = Pieces(tmp_path, "targets"), Hand()
+    hand.open()
+    make_targets(hand, portrait, video(clip), few, 128, pieces, lambda done, of: None)
+    hand.close()
+    assert read_made(pieces) == Made(32, {IN_FRONT: 8})
+    pairs, _ = read_own([(pieces, few)])
+    kept = [few.faces[row] for k, row in enumerate(few.fit, 1) if k % 5]
+    assert np.allclose(pairs.told, told_of(kept))
 
 
 def test_what_lies_in_front_is_told(portrait, itself):
