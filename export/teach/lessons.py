@@ -36,11 +36,17 @@ class Batch:
 
 
 class Lessons:
-    """Lessons of these pairs for a net of `size`; `rng` decides what is drawn; without `things` only `plain` works."""
+    """Lessons of these pairs for a net of `size`; `rng` decides what is drawn; without `things` only `plain` works.
 
-    def __init__(self, pairs: Pairs, size: int, rng: np.random.Generator, things: bool = True) -> None:
-        self.size, self._side = size, pairs.faces.shape[1]
-        planes = [pairs.faces, pairs.targets, pairs.masks[..., None]]
+    `warp`: how far the face, not its target, is bent here and there, in half sides of the crop.
+    """
+
+    def __init__(
+        self, pairs: Pairs, size: int, rng: np.random.Generator, things: bool = True, warp: float = 0.0
+    ) -> None:
+        self.size, self._side, self._warp = size, pairs.faces.shape[1], warp
+        targets = [] if pairs.targets is pairs.faces else [pairs.targets]
+        planes = [pairs.faces, *targets, pairs.masks[..., None]]
         self._all = torch.from_numpy(np.concatenate(planes, -1).transpose(0, 3, 1, 2).copy())
         self._rng = rng
         middle = slice(self._side * 3 // 8, self._side * 5 // 8)
@@ -72,24 +78,30 @@ class Lessons:
         turn = torch.from_numpy(rng.normal(0, 0.035, n).astype(np.float32))
         zoom = torch.from_numpy(np.exp(rng.normal(0, 0.03, n)).astype(np.float32))
         move = torch.from_numpy(rng.normal(0, 0.015, (n, 2)).astype(np.float32))
-        face, target, mask = self._cut(which, turn, zoom, move)
+        face, target, mask = self._cut(which, turn, zoom, move, self._warp)
         face, target = self._light(face, target)
         face, front = self._cover(face)
         return Batch(which, self._spoil(face), target, mask, front)
 
-    def _cut(self, which: Tensor, turn: Tensor, zoom: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _cut(
+        self, which: Tensor, turn: Tensor, zoom: Tensor, move: Tensor, warp: float = 0.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
         inner = self.size / self._side
         cos, sin = inner * zoom * turn.cos(), inner * zoom * turn.sin()
         rows = torch.stack([torch.stack([cos, -sin, move[:, 0]], 1), torch.stack([sin, cos, move[:, 1]], 1)], 1)
         grid = functional.affine_grid(rows, [len(which), 1, self.size, self.size], align_corners=False)
-        whole = self._all[which].float() / 255
-        face, target, mask = whole[:, :3], whole[:, 3:6], whole[:, 6:]
+        stored = self._all[which].float() / 255
 
         def cut(planes: Tensor, how: str = "bilinear") -> Tensor:
             return functional.grid_sample(planes, grid, how, padding_mode="border", align_corners=False)
 
         # A target that each turn made a little softer would teach the net to be soft.
-        return cut(face), cut(target, "bicubic").clamp(0, 1), cut(mask)
+        target, mask = cut(stored[:, -4:-1], "bicubic").clamp(0, 1), cut(stored[:, -1:])
+        if warp:
+            bent = torch.from_numpy(self._rng.normal(0, warp, (len(which), 2, 5, 5)).astype(np.float32))
+            bent = functional.interpolate(bent, (self.size, self.size), mode="bicubic", align_corners=True)
+            grid = grid + bent.permute(0, 2, 3, 1)
+        return cut(stored[:, :3]), target, mask
 
     def _light(self, face: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Another exposure, colour, contrast, and light from another side, for both."""

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PLACES = 32
-_SHAPES: dict[int, tuple[tuple[int, int, int], int]] = {
+SHAPES: dict[int, tuple[tuple[int, int, int], int]] = {
     128: ((32, 64, 96), 16),
     192: ((40, 64, 96), 20),
     256: ((48, 64, 96), 24),
 }  # by size: channels of the three levels, channels of the fine one
 _OWN = -4.0  # hardly any of the wearer's own pixels, to begin with
-_REACH = 0.25  # how far a flow of 1 looks away, in half sides of the crop
+REACH = 0.25  # how far a flow of 1 looks away, in half sides of the crop
 
 
 class Student(nn.Module):
@@ -32,19 +32,19 @@ class Student(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        (a, b, c), fine = _SHAPES[size]
+        (a, b, c), fine = SHAPES[size]
         self.size, self._fold, self._unfold = size, size // PLACES, size // (2 * PLACES)
-        self.stem = _conv(3 * self._fold**2, a, 1)
+        self.stem = convolved(3 * self._fold**2, a, 1)
         self.place = nn.Parameter(torch.zeros(1, a, PLACES, PLACES))  # where in the crop one is
-        self.high = _conv(a, a)
-        self.down = nn.ModuleList([_conv(a, b, 3, 2), _conv(b, c, 3, 2)])
-        self.middle = _conv(b, b)
-        self.low = nn.Sequential(_conv(c, c), _conv(c, c))
+        self.high = convolved(a, a)
+        self.down = nn.ModuleList([convolved(a, b, 3, 2), convolved(b, c, 3, 2)])
+        self.middle = convolved(b, b)
+        self.low = nn.Sequential(convolved(c, c), convolved(c, c))
         self.lift = nn.ModuleList([nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
-        self.join = nn.ModuleList([_conv(b, b), _conv(a, a)])
+        self.join = nn.ModuleList([convolved(b, b), convolved(a, a)])
         # What stands apart here could be one convolution, but cutting its answer apart takes runtimes longer.
         self.flow, self.gain = nn.Conv2d(a, 2, 1), nn.Conv2d(a, 3, 1)
-        self.finer, self.fine = _conv(a, 4 * fine, 1), _conv(fine, fine)
+        self.finer, self.fine = convolved(a, 4 * fine, 1), convolved(fine, fine)
         self.paint, self.masks = nn.Conv2d(fine, 3 * self._unfold**2, 1), nn.Conv2d(fine, 3 * self._unfold**2, 1)
         self.persona = nn.Parameter(torch.zeros(1, 3, size, size))
         for quiet in (self.flow, self.gain, self.paint, self.masks):
@@ -52,7 +52,7 @@ class Student(nn.Module):
             assert quiet.bias is not None, "a convolution has one unless told otherwise"
             nn.init.zeros_(quiet.bias)
         self.masks.bias.data[2 * self._unfold**2 :] = _OWN
-        self.register_buffer("spread", _spread(PLACES, size), persistent=False)
+        self.register_buffer("spread", spread_of(PLACES, size), persistent=False)
         at = (torch.arange(size) * 2 + 1) / size - 1
         self.register_buffer("grid", torch.stack(torch.meshgrid(at, at, indexing="xy")), persistent=False)
 
@@ -64,9 +64,9 @@ class Student(nn.Module):
         high = self.high(self.stem(functional.pixel_unshuffle(face - 0.5, self._fold)) + self.place)
         middle = self.middle(self.down[0](high))
         low = self.low(self.down[1](middle))
-        up = self.join[0](_twice(self.lift[0](low)) + middle)
-        up = self.join[1](_twice(self.lift[1](up)) + high)
-        flow = self.spread @ (self.flow(up) * _REACH) @ self.spread.T + self.grid
+        up = self.join[0](twice(self.lift[0](low)) + middle)
+        up = self.join[1](twice(self.lift[1](up)) + high)
+        flow = self.spread @ (self.flow(up) * REACH) @ self.spread.T + self.grid
         persona = functional.grid_sample(
             self.persona.expand(face.shape[0], -1, -1, -1),
             flow.permute(0, 2, 3, 1),
@@ -97,15 +97,15 @@ def _bytes(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
-def _conv(wide: int, out: int, side: int = 3, stride: int = 1) -> Any:
+def convolved(wide: int, out: int, side: int = 3, stride: int = 1) -> Any:
     return nn.Sequential(nn.Conv2d(wide, out, side, stride, side // 2), nn.LeakyReLU(0.1))
 
 
-def _twice(x: Tensor) -> Tensor:
+def twice(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def _spread(few: int, many: int) -> Tensor:
+def spread_of(few: int, many: int) -> Tensor:
     """[many, few]: bilinear enlargement of rows, as a matrix: runtimes multiply faster than they enlarge."""
     at = ((torch.arange(many) + 0.5) * few / many - 0.5).clamp(0, few - 1)
     return (1 - (at[:, None] - torch.arange(few)).abs()).clamp(0, 1)

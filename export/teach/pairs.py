@@ -1,4 +1,7 @@
-"""What a personal engine is taught from: pictures of the wearer's face, and what a slow teacher made of each."""
+"""What a personal engine is taught from: pictures of the wearer's face, and what a slow teacher made of each.
+
+Or those of two people, each of whom is their own teacher.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import numpy.typing as npt
 SIZES = (128, 192, 256)
 CROP = ("full", "dfl33")
 """The crop that the net looks at, by its name in live/align/crops.py: it holds the whole new face and little else."""
+
+TOLD = 182
 
 _EXAM, _STRETCHES = 0.1, 5  # part of the footage that is never learned from, only asked about; in so many stretches
 
@@ -28,11 +33,14 @@ class Pairs:
     """In the footage's order: `faces` and `targets` u8 [n, s, s, 3] BGR, `masks` u8 [n, s, s], s = stored_px(size).
 
     A target is the face with the new one laid in, clean: no marks, no grain. A mask is what of it is the new face.
+    `told` float32 [n, TOLD], where two people are learned from: what the face does, in numbers that mean the same for
+    both, the last six of which are no way to move points (live/teach/told.py).
     """
 
     faces: Pictures
     targets: Pictures
     masks: Pictures
+    told: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n, side = self.faces.shape[:2]
@@ -40,6 +48,8 @@ class Pairs:
             raise ValueError(f"pairs of pictures expected, got {self.faces.shape} and {self.targets.shape}")
         if self.masks.shape != (n, side, side):
             raise ValueError(f"a mask for each picture expected, got {self.masks.shape}")
+        if self.told is not None and self.told.shape != (n, TOLD):
+            raise ValueError(f"{TOLD} numbers for each picture expected, got {self.told.shape}")
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -52,4 +62,14 @@ class Pairs:
         return self._only(~asked), self._only(asked)
 
     def _only(self, which: npt.NDArray[np.bool_]) -> Pairs:
-        return Pairs(self.faces[which], self.targets[which], self.masks[which])
+        told = None if self.told is None else self.told[which]
+        faces = self.faces[which]
+        return Pairs(faces, faces if self.targets is self.faces else self.targets[which], self.masks[which], told)
+
+
+@dataclass(frozen=True, slots=True)
+class Two:
+    """The wearer's pictures and the persona's, each of which is its own target; both are told."""
+
+    wearer: Pairs
+    persona: Pairs

@@ -24,9 +24,9 @@ from engines.choose import measure, pick
 from engines.door import candidates, open_variant
 from engines.engine import Variant
 from engines.errors import BadInput, ModelError
+from export.teach.course import best_of
 from export.teach.nets import Student, Worn
 from export.teach.pairs import CROP
-from export.teach.train import best_of
 
 NET, PROBES = "net.onnx", "probes.npz"
 _OFF = 1  # of 255: floats are summed in another order, and rounding may fall to the other side

@@ -8,6 +8,7 @@ from engines.card import CARD_FILE, ModelCard, read_card
 from engines.errors import BadInput
 
 PERSONAL = "personal"
+FOOTAGE = "footage"  # on the card of a personal engine: its teacher, where it had none but the persona's own pictures
 """The family on the card of an engine that `doppelcam teach` made."""
 
 _FOLDER = Path(__file__).parent

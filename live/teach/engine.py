@@ -22,6 +22,7 @@ from live.teach.pieces import Pieces
 from live.teach.workshop import Workshop
 
 _ROOM = 2.2  # a portrait's side, in sizes of its face
+_SAME_POSE = 15.0  # degrees: people's heads are not built alike
 _STRAIGHT = (0.0, -9.0)  # degrees of yaw and pitch: so a straight face's mesh lies
 
 
@@ -70,18 +71,26 @@ def portraits(pieces: Pieces) -> list[bytes]:
 
 
 def facts_of(workshop: Workshop, face: dict[str, Any], looks: Floats) -> dict[str, Any]:
-    """The fact `taught` for the card, of all lessons, deleted ones too. `looks`: of those that are here."""
+    """The fact `taught` for the card, of all lessons, gone ones too. `looks`: the wearer's in those that are here."""
     old = workshop.learnt
     rows = np.array(old["known"]["rows"], np.float32) if old else looks[:0]
     teachers = [footage.targets["teacher"] for footage in workshop.footage]
+    mine = [workshop.footage[number] for number in workshop.numbers("")]
     return {
         "teacher": teachers[-1],
         **({"model": workshop.model} if workshop.model else {}),
-        "frames": len(looks) + int(old.get("frames", 0)),
-        "seconds": round(sum(one.faces["seconds"] for one in workshop.footage) + float(old.get("seconds", 0)), 1),
+        "frames": sum(one.targets["pairs"] for one in mine) + int(old.get("frames", 0)),
+        "seconds": round(sum(one.faces["seconds"] for one in mine) + float(old.get("seconds", 0)), 1),
         "face": face,
         "known": known_of(np.concatenate([rows, looks])),
     }
+
+
+def shared(looks: Floats, persona: Floats) -> Floats:
+    """Those of the wearer's looks [n, 6] whose pose the persona had too, nearly: nobody showed them in others."""
+    apart = np.abs(looks[:, None, :2] - persona[None, :: max(1, len(persona) // 500), :2]).max(2).min(1)
+    near = apart <= _SAME_POSE
+    return looks[near] if near.any() else looks
 
 
 def face_of(workshop: Workshop, lessons: Pairs, looks: Floats) -> tuple[dict[str, Any], list[bytes]]:

@@ -21,6 +21,7 @@ from live.track import Tracks
 
 A_PIECE = 256  # frames
 LEAST, MOST = 150, 3000  # frames that are learnt from
+LEAST_PHOTOS = 40  # photos, which are less alike
 _RUN_UP = 12  # frames that a finder sees before it goes on where it was interrupted
 _TWO = 10  # frames with two people are no mistake of the finder's any more
 NO_FACE = "no face"
@@ -57,13 +58,13 @@ class Seen:
         return {reason: count for reason, count in counts.most_common() if count}
 
 
-def find_faces(source: Source, finder: Finder, who: str, pieces: Pieces, tell: Tell) -> None:
+def find_faces(source: Source, finder: Finder, who: str, pieces: Pieces, tell: Tell, apart: bool = False) -> None:
     """Look at every frame of this source, which is opened and closed here, from the first that is in no piece on.
 
-    `who` as in Footage. Raises BadInput: two people though `who` says nothing, a full disk; what source and finder do.
+    `who` and `apart` as in Footage. Raises BadInput: two people though `who` says nothing, a full disk; what source and
+    finder do.
     """
-    tracks, roles, start = Tracks(), Roles(), len(pieces) * A_PIECE
-    roles.whos = (who or "everyone",)
+    (tracks, roles), start = _followed(who), len(pieces) * A_PIECE
     rows: list[tuple[int, Face, Look]] = []
     number, begun, crowds = -1, start, list[float]()
     source.open()
@@ -72,6 +73,8 @@ def find_faces(source: Source, finder: Finder, who: str, pieces: Pieces, tell: T
             tell(number + 1)
             if number < start - _RUN_UP:
                 continue
+            if apart:
+                tracks, roles = _followed(who)
             found = finder.find(captured.image, tracks.faces)
             faces, _ = tracks.update(found, captured.position_s, captured.image)
             faces = roles.cast(faces, captured.image, captured.position_s)
@@ -95,6 +98,12 @@ def find_faces(source: Source, finder: Finder, who: str, pieces: Pieces, tell: T
         source.close()
 
 
+def _followed(who: str) -> tuple[Tracks, Roles]:
+    roles = Roles()
+    roles.whos = (who or "everyone",)
+    return Tracks(), roles
+
+
 def read_faces(pieces: Pieces) -> Seen:
     """What `find_faces` kept. Raises BadInput."""
     parts = list(pieces)
@@ -111,15 +120,15 @@ def read_faces(pieces: Pieces) -> Seen:
     )
 
 
-def demand_enough(seen: Seen, sheet: Path) -> None:
-    """Raise BadInput where there is too little to learn from; `sheet` shows what there is."""
+def demand_enough(seen: Seen, sheet: Path, least: int = LEAST, option: str = "--source") -> None:
+    """Raise BadInput where there is too little to learn from; `sheet` shows what there is, `option` gives other."""
     fit = int((seen.reasons == 0).sum())
-    if fit >= LEAST:
+    if fit >= least:
         return
     told = ", ".join(f"{count} {reason}" for reason, count in seen.left_out.items()) or "there are no more"
     raise BadInput(
-        f"only {fit} of {seen.frames} frames show a face that can be learnt from, {LEAST} are needed: {told}",
-        hint=f"{sheet} shows them; give other footage with --again --source: a minute or two in good light, the whole "
+        f"only {fit} of {seen.frames} frames show a face that can be learnt from, {least} are needed: {told}",
+        hint=f"{sheet} shows them; give other footage with --again {option}: a minute or two in good light, the whole "
         "face in the picture",
     )
 

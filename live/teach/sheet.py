@@ -12,7 +12,10 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from engines.own_file import write_own
+from export.teach.pairs import Pairs
 from live.frame import Image
+from live.teach.faces import Seen
+from live.teach.looks import REASONS
 from live.teach.pieces import cannot_write
 
 COLUMNS = 12
@@ -50,3 +53,29 @@ def write_sheet(path: Path, rows: list[Row]) -> None:
         write_own(path, content.getvalue())
     except OSError as error:
         raise cannot_write(path, error) from None
+
+
+def rows_of(seen: Seen) -> list[Row]:
+    """Three rows of faces that are learnt from, and one for each reason why others are not."""
+    fit = seen.fit
+    some = [fit[k] for k in evenly(len(fit), 3 * COLUMNS)]
+    rows: list[Row] = []
+    for start in range(0, len(some), COLUMNS):
+        words = f"{len(fit)} of {seen.frames} frames can be learnt from" if not start else ""
+        rows.append((words, seen.thumbs[some[start : start + COLUMNS]]))
+    for reason in range(1, len(REASONS)):
+        those = np.flatnonzero(seen.reasons == reason)
+        if len(those):
+            words = f"left out: {REASONS[reason]} ({len(those)})"
+            rows.append((words, seen.thumbs[those[evenly(len(those), COLUMNS)]]))
+    return rows or [("no face was found", [])]
+
+
+def lessons_of(pairs: Pairs) -> list[Row]:
+    """A face, what the teacher made of it, and the mask, twice."""
+    some = evenly(len(pairs), 2 * COLUMNS)
+    rows: list[Row] = []
+    for half in (some[::2], some[1::2]):
+        masks: list[Image] = [np.dstack([pairs.masks[k]] * 3) for k in half]
+        rows += [("the face", pairs.faces[half]), ("the lesson", pairs.targets[half]), ("its mask", masks)]
+    return rows

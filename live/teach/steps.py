@@ -19,24 +19,26 @@ from engines.errors import BadInput, NotAvailable
 from engines.own_file import write_own
 from engines.plugins import import_failure
 from engines.store import user_store
-from export.teach.pairs import SIZES
+from export.teach.pairs import SIZES, Pairs, Two
 from live.app import kind_of, opened_finder, source_of
 from live.cast import each_of
-from live.frame import Image, Persona
+from live.frame import Floats, Image, Persona
+from live.models import FOOTAGE
 from live.parts import Swapper
 from live.personas.packs import fingerprint_of
 from live.personas.taught import mark_own
 from live.run import read_run
 from live.teach import faces, record, targets
-from live.teach.engine import demand_allowed, face_of, facts_of, keep_portraits, licence_of, whose
-from live.teach.footage import RECORDED, Footage, open_footage
-from live.teach.looks import REASONS
+from live.teach.alike import demand_alike
+from live.teach.engine import demand_allowed, face_of, facts_of, keep_portraits, licence_of, shared, whose
+from live.teach.footage import PERSONA, RECORDED, Footage, open_footage
+from live.teach.itself import Itself
 from live.teach.pieces import cannot_write
-from live.teach.sheet import COLUMNS, Row, evenly, write_sheet
+from live.teach.sheet import lessons_of, rows_of, write_sheet
 from live.teach.workshop import PREVIEW, Workshop
 
 if TYPE_CHECKING:
-    from export.teach.train import Progress
+    from export.teach.course import Progress
 
 _FINE_ENOUGH = 0.7  # pixels of the net's crop for one of the frame
 _QUICK_MS = 6.0  # a net that takes longer is made smaller
@@ -58,11 +60,11 @@ def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:
         return footage
     with opened_finder() as finder:
         source = open_footage(footage, workshop.of(number))
-        faces.find_faces(source, finder, footage.who, workshop.faces(number), tell)
+        faces.find_faces(source, finder, footage.who, workshop.faces(number), tell, footage.apart)
     seen = faces.read_faces(workshop.faces(number))
     sheet = faces_sheet(workshop, number)
-    write_sheet(sheet, _rows_of(seen))
-    faces.demand_enough(seen, sheet)
+    write_sheet(sheet, rows_of(seen))
+    faces.demand_enough(seen, sheet, _least(footage), "--persona" if footage.whose else "--source")
     footage.faces = {
         "frames": seen.frames,
         "seconds": seen.seconds,
@@ -74,16 +76,21 @@ def take_faces(workshop: Workshop, number: int, tell: faces.Tell) -> Footage:
     return footage
 
 
+def _least(footage: Footage) -> int:
+    return faces.LEAST_PHOTOS if footage.apart else faces.LEAST
+
+
 def teacher_and_face(workshop: Workshop) -> tuple[Swapper, Persona, dict[str, Any], list[bytes]]:
     """The teacher, not opened; who it puts on, and as `engine.whose` whose face that is. Raises DoppelcamError."""
     parts = targets.teacher_of(workshop)
+    swapper = Itself() if workshop.teacher == FOOTAGE else parts.swapper
     with opened_finder() as finder:
         persona = parts.persona(finder)
-        return parts.swapper, persona, *whose(workshop.face, persona, finder)
+        return swapper, persona, *whose(workshop.face, persona, finder)
 
 
 def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage:
-    """Step 3: let the teacher put the face on."""
+    """Step 3: let the teacher put the face on; where footage teaches, take each one's own."""
     footage = workshop.footage[number]
     if not footage.faces:
         raise BadInput("no faces have been looked for yet", hint=f"doppelcam teach faces {workshop.name}")
@@ -97,6 +104,9 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
             f"{workshop.face} shows another face than the lessons that are there",
             hint=f"doppelcam teach targets {workshop.name} --again makes them anew",
         )
+    if footage.whose:
+        with opened_finder() as finder:
+            demand_alike(persona, open_footage(footage, workshop.of(number)), seen, finder)
     if not workshop.taught:
         keep_portraits(workshop.portraits, pictures)
         workshop.taught = taught
@@ -110,10 +120,11 @@ def make_targets(workshop: Workshop, number: int, tell: targets.Tell) -> Footage
     finally:
         swapper.close()
     made = targets.read_made(pieces)
-    targets.demand_enough(made)
-    write_sheet(targets_sheet(workshop, number), _lessons_of(workshop, number))
+    targets.demand_enough(made, _least(footage))
+    write_sheet(targets_sheet(workshop, number), lessons_of(targets.read_pairs([pieces])[0]))
     (teacher,) = each_of(swapper)
-    footage.targets = {"pairs": made.pairs, "left_out": made.left_out, "teacher": kind_of(teacher)}
+    kind = FOOTAGE if isinstance(teacher, Itself) else kind_of(teacher)
+    footage.targets = {"pairs": made.pairs, "left_out": made.left_out, "teacher": kind}
     workshop.save()
     return footage
 
@@ -151,16 +162,43 @@ def train(workshop: Workshop, seconds: float, tell: Callable[[Progress], None], 
         raise BadInput("there are no lessons yet", hint=f"doppelcam teach targets {workshop.name} makes them")
     try:
         from export.teach import train as training
+        from export.teach import two as by_footage
     except ImportError as error:
         raise import_failure("training", error) from error
-    pairs, _ = targets.read_pairs([workshop.targets(number) for number in range(len(workshop.footage))])
 
     def show(now: Progress) -> None:
         if now.preview is not None:
             _write_preview(preview(workshop), now.preview)
         tell(now)
 
-    return training.train(pairs, workshop.size, seconds, workshop.training, show, stop)
+    (lessons, _), persona = _lessons(workshop)
+    if persona is None:
+        return training.train(lessons, workshop.size, seconds, workshop.training, show, stop)
+    two = Two(lessons, persona[0])
+    return by_footage.train(two, workshop.size, seconds, workshop.training, show, stop)
+
+
+Lessons = tuple[Pairs, Floats]
+
+
+def _lessons(workshop: Workshop) -> tuple[Lessons, Lessons | None]:
+    """The lessons, and how the wearer looked in each; the persona's, where footage teaches. Raises BadInput."""
+    if workshop.teacher != FOOTAGE:
+        return targets.read_pairs([workshop.targets(number) for number in range(len(workshop.footage))]), None
+    demand_both(workshop)
+
+    def own(person: str) -> Lessons:
+        numbers = workshop.numbers(person)
+        return targets.read_own([(workshop.targets(k), faces.read_faces(workshop.faces(k))) for k in numbers])
+
+    return own(""), own(PERSONA)
+
+
+def demand_both(workshop: Workshop) -> None:
+    """Raise BadInput where two people's footage is to teach, and one's is not there."""
+    for one, option, words in (("", "--source", "you"), (PERSONA, "--persona", "the persona")):
+        if workshop.teacher == FOOTAGE and not workshop.numbers(one):
+            raise BadInput(f"{workshop.name} has no footage of {words}", hint=f"give it with {option} CLIP")
 
 
 def export(workshop: Workshop, keep: bool, tell: Callable[[str], None]) -> ModelCard:
@@ -180,9 +218,9 @@ def export(workshop: Workshop, keep: bool, tell: Callable[[str], None]) -> Model
         raise BadInput(
             f"there is another model {workshop.name!r} already", hint=f"doppelcam models remove {workshop.name}"
         )
-    lessons, looks = targets.read_pairs([workshop.targets(number) for number in range(len(workshop.footage))])
+    (lessons, looks), persona = _lessons(workshop)
     face, pictures = face_of(workshop, lessons, looks)
-    taught = facts_of(workshop, face, looks)
+    taught = facts_of(workshop, face, looks if persona is None else shared(looks, persona[1]))
     files = dict(zip(face.get("portraits", []), pictures, strict=True))
     licence = licence_of(workshop)
     more = {"licence": licence} if licence else {}
@@ -253,30 +291,3 @@ def faces_sheet(workshop: Workshop, number: int) -> Path:
 
 def targets_sheet(workshop: Workshop, number: int) -> Path:
     return workshop.of(number) / "targets.png"
-
-
-def _rows_of(seen: faces.Seen) -> list[Row]:
-    """Three rows of faces that are learnt from, and one for each reason why others are not."""
-    fit = seen.fit
-    some = [fit[k] for k in evenly(len(fit), 3 * COLUMNS)]
-    rows: list[Row] = []
-    for start in range(0, len(some), COLUMNS):
-        words = f"{len(fit)} of {seen.frames} frames can be learnt from" if not start else ""
-        rows.append((words, seen.thumbs[some[start : start + COLUMNS]]))
-    for reason in range(1, len(REASONS)):
-        those = np.flatnonzero(seen.reasons == reason)
-        if len(those):
-            words = f"left out: {REASONS[reason]} ({len(those)})"
-            rows.append((words, seen.thumbs[those[evenly(len(those), COLUMNS)]]))
-    return rows or [("no face was found", [])]
-
-
-def _lessons_of(workshop: Workshop, number: int) -> list[Row]:
-    """The wearer, what the teacher made, and its mask, twice."""
-    pairs, _ = targets.read_pairs([workshop.targets(number)])
-    some = evenly(len(pairs), 2 * COLUMNS)
-    rows: list[Row] = []
-    for half in (some[::2], some[1::2]):
-        masks: list[Image] = [np.dstack([pairs.masks[k]] * 3) for k in half]
-        rows += [("the wearer", pairs.faces[half]), ("the teacher's", pairs.targets[half]), ("its mask", masks)]
-    return rows

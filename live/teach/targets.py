@@ -1,4 +1,7 @@
-"""Step 3: the teacher, a swapper at its slowest and best, puts the face on in every frame that is learnt from."""
+"""Step 3: the teacher, a swapper at its slowest and best, puts the face on in every frame that is learnt from.
+
+Where there is the persona's own footage, nobody teaches: each face is taken as it is (itself.py).
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ from live.blenders.feather import Feather
 from live.fit.known import COLUMNS, look_of
 from live.frame import Captured, Face, Floats, Image, Mask, Patch, Persona
 from live.guard import covers_face, glimpse, still_bare
-from live.models import PERSONAL
+from live.models import FOOTAGE, PERSONAL
 from live.parts import Parts, Source, Swapper
 from live.personas import choose
 from live.run import read_run
 from live.teach.faces import LEAST, Seen, all_pictures
+from live.teach.itself import Itself
 from live.teach.looks import CROP
 from live.teach.pieces import Pieces
+from live.teach.told import told_of
 from live.teach.workshop import Workshop
 
 TEACHERS = ("auto", "mesh", "one_photo", "trained")
@@ -41,8 +46,11 @@ Tell = Callable[[int, int], None]
 
 
 def teacher_of(workshop: Workshop) -> Parts:
-    """The teacher, with all that a run of it has; not opened. Raises BadInput, ModelError and NotAvailable."""
-    if workshop.teacher not in TEACHERS:
+    """The teacher, with all that a run of it has; not opened. Where footage teaches, a swapper that wears the face.
+
+    Raises BadInput, ModelError and NotAvailable.
+    """
+    if workshop.teacher not in (*TEACHERS, FOOTAGE):
         raise BadInput(f"there is no teacher {workshop.teacher!r}", hint=f"choose one of: {', '.join(TEACHERS)}")
     if not workshop.face:
         raise BadInput("which face shall be put on?", hint="--face PICTURE, one of your faces, or sample")
@@ -52,7 +60,13 @@ def teacher_of(workshop: Workshop) -> Parts:
             f"{workshop.face!r} is itself a personal engine, and would teach what it learnt",
             hint="give the face that it was taught, or a better teacher's model",
         )
-    flags = {"face": workshop.face, "model": workshop.model or None, "swapper": workshop.teacher}
+    if model is not None and workshop.teacher == FOOTAGE:
+        raise BadInput(
+            f"{workshop.face!r} is a trained model, which has no portrait",
+            hint="--face PICTURE of the persona, or one of your faces",
+        )
+    swapper = "mesh" if workshop.teacher == FOOTAGE else workshop.teacher
+    flags = {"face": workshop.face, "model": workshop.model or None, "swapper": swapper}
     pairs = ["swappers.mesh.grain=false", "swappers.one_photo.enhance_every=1", *workshop.settings]
     return parts_of(read_run(None, pairs, {**flags, "source": "sample", "sink": "null"}))
 
@@ -77,7 +91,7 @@ def make_targets(
     done, fresh, failed = len(pieces) * A_PIECE, 0, Counter[str]()
     first = max(0, done - _RUN_UP)
     kept = list[_Lesson]()
-    for at, (row, captured) in enumerate(_of_these(source, seen, rows[first:]), first):
+    for at, (row, captured) in enumerate(of_these(source, seen, rows[first:]), first):
         lesson = _lesson(swapper, captured, seen.faces[row], size)
         if at < done:
             continue
@@ -98,7 +112,7 @@ def make_targets(
         tell(at + 1, len(rows))
 
 
-def _of_these(source: Source, seen: Seen, rows: list[int]) -> Iterator[tuple[int, Captured]]:
+def of_these(source: Source, seen: Seen, rows: list[int]) -> Iterator[tuple[int, Captured]]:
     """Each of the rows with its picture. Raises BadInput where a picture is not there any more."""
     with closing(all_pictures(source)) as pictures:
         numbered = enumerate(pictures)
@@ -119,12 +133,12 @@ def read_made(pieces: Pieces) -> Made:
     return Made(pairs, dict(left_out.most_common()))
 
 
-def demand_enough(made: Made) -> None:
+def demand_enough(made: Made, least: int = LEAST) -> None:
     """Raise BadInput where there are too few lessons."""
-    if made.pairs < LEAST:
+    if made.pairs < least:
         told = ", ".join(f"{count} {why}" for why, count in made.left_out.items())
         raise BadInput(
-            f"the teacher made only {made.pairs} pictures, {LEAST} are needed; left out: {told}",
+            f"the teacher made only {made.pairs} pictures, {least} are needed; left out: {told}",
             hint="more footage: doppelcam teach more NAME --source CLIP; or another teacher",
         )
 
@@ -141,6 +155,16 @@ def read_pairs(shelves: list[Pieces]) -> tuple[Pairs, Floats]:
         np.concatenate([part[key] for part in parts]) for key in ("faces", "targets", "masks", "looks")
     )
     return Pairs(faces, targets, masks), looks
+
+
+def read_own(shelves: list[tuple[Pieces, Seen]]) -> tuple[Pairs, Floats]:
+    """As `read_pairs`, of footages of one person, whose own face is the target; told what it does."""
+    pairs, looks = read_pairs([pieces for pieces, _ in shelves])
+    faces = list[Face]()
+    for pieces, seen in shelves:
+        whys = np.concatenate([piece["why"] for piece in pieces])
+        faces += [seen.faces[row] for row, why in zip(seen.fit, whys, strict=True) if not why]
+    return Pairs(pairs.faces, pairs.faces, pairs.masks, told_of(faces)), looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +193,7 @@ def _lesson(swapper: Swapper, captured: Captured, face: Face, size: int) -> _Les
         return _Lesson("the new face does not cover the face", None, look)
     target = image.copy()
     Feather(soften=0).blend(target, face, patch)
-    if still_bare(patch, glimpse(patch, image), target):
+    if not isinstance(swapper, Itself) and still_bare(patch, glimpse(patch, image), target):
         return _Lesson("the new face is the old one", None, look)
     return _Lesson("", _pair(image, target, face, patch, size), look)
 

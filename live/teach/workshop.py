@@ -2,7 +2,7 @@
 
     <data folder>/workshops/NAME/            only this user may look into it
         workshop.json                        the wishes, and what came of each step
-        1/                                   the first footage; `teach more` adds 2/ ...
+        1/                                   the first footage; `teach more` and `--persona` add 2/ ...
             footage.session                  what was recorded, if it was: sealed
             faces-0000.sealed ...            where faces are, and which can be learnt from
             targets-0000.sealed ...          the lessons
@@ -11,7 +11,7 @@
         training                             weights and how far they are (export/teach/train.py)
         preview.png                          what the net makes of some pictures
 
-What shows the wearer is deleted once the engine is made, unless it is to be kept.
+What shows the wearer, or the persona, is deleted once the engine is made, unless it is to be kept.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ _TYPES: dict[str, type] = {
 
 @dataclass
 class Workshop:
-    """One engine to be. `face` as --face; `teacher`, `model` and `settings` (as --set) are how it is put on; `size` is
-    the net's side in pixels, 0: not decided yet. `taught` says whose face it is, as the model's card will; `learnt`
-    what the card says of lessons that are deleted; `engine` is the fingerprint of the engine that was made last.
+    """One engine to be. `face` as --face; `teacher`, `model` and `settings` (as --set) are how it is put on; a teacher
+    "footage": as the persona's own pictures show. `size` is the net's side in pixels, 0: not decided yet. `taught` says
+    whose face it is, as the model's card will; `learnt` what the card says of lessons that are gone; `engine` is the
+    fingerprint of the engine that was made last.
     """
 
     folder: Path
@@ -70,6 +71,10 @@ class Workshop:
 
     def targets(self, number: int) -> Pieces:
         return Pieces(self.of(number), "targets")
+
+    def numbers(self, whose: str) -> list[int]:
+        """Those of the wearer's ("") or the persona's footages."""
+        return [number for number, footage in enumerate(self.footage) if footage.whose == whose]
 
     @property
     def portraits(self) -> Pieces:
@@ -98,7 +103,7 @@ class Workshop:
             raise cannot_write(self.folder, error) from None
 
     def forget_lessons(self) -> None:
-        """Delete all that shows the wearer. Raises BadInput."""
+        """Delete all that shows the wearer, and the persona's footage. Raises BadInput."""
         for number in range(len(self.footage)):
             _delete(self.of(number))
         remove(self.folder.glob(PREVIEW))

@@ -1,4 +1,7 @@
-"""`doppelcam bench student`: a personal engine beside its teacher, on clips that it was not taught with."""
+"""`doppelcam bench student`: a personal engine beside its teacher, on clips that it was not taught with.
+
+One that was taught by footage had no teacher: beside it stands the swap that one portrait gives.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from rich.table import Table
 
 from engines.errors import BadInput
 from live.cli.screen import err, out
+from live.models import FOOTAGE
 
 if TYPE_CHECKING:
     from engines.card import ModelCard
@@ -34,6 +38,8 @@ def student(
     ] = None,
 ) -> None:
     """Compare a personal engine with its teacher: likeness, expression, steadiness, sharpness, and what the net costs.
+
+    Where the persona's footage taught it, it is compared with the mesh swap, which has the portrait alone.
 
     Each clip is swapped by both, without marks. to persona: cosine of the swapped face with the portrait (with a
     recogniser only). expression error: how far lips, lids and brows stray from the wearer's. flicker: 1 is as steady
@@ -66,9 +72,12 @@ def student(
 
 
 def taught_by(card: ModelCard) -> tuple[str, str]:
-    """The swapper that taught this personal engine, and the face, as `--face` takes it. Raises BadInput."""
+    """The swapper that taught this personal engine, or that stands in for it where footage did, and the face, as
+    `--face` takes it. Raises BadInput.
+    """
     taught = card.facts.get("taught", {})
     teacher, face = taught.get("teacher"), taught.get("face", {})
+    teacher = "mesh" if teacher == FOOTAGE else teacher
     if teacher not in ("mesh", "one_photo"):
         raise BadInput(f"{card.name!r} was taught by {teacher!r}: only mesh and one_photo are run again for this")
     if "sample" in face:
@@ -153,6 +162,8 @@ def _table(
         f"{card.facts['size']} px, taught {card.facts.get('trained_s', 0) / 60:.0f} minutes on "
         f"{taught.get('seconds', 0):.0f} s of footage; the net: {_net_ms(card)}"
     )
+    if taught["teacher"] == FOOTAGE:
+        table.caption += f"; no teacher: the {teacher} swap beside it wears the same face, of its portrait alone"
     return table
 
 

@@ -27,6 +27,13 @@ _Source = Annotated[
     str, typer.Option(help="You, as you are: a clip, a session, camera, camera:1 ... (it is recorded first), sample.")
 ]
 _Who = Annotated[str, typer.Option(help="Where several people are in the footage: left, right or largest is you.")]
+_Persona = Annotated[
+    str,
+    typer.Option(
+        help="Footage of whose face is put on, instead of a teacher: a clip, a session, or a folder of photos; "
+        "left=CLIP where several people are in it."
+    ),
+]
 _Face = Annotated[str, typer.Option(help="Whose face is put on: as for doppelcam run.")]
 _Teacher = Annotated[str, typer.Option(help="What makes the lessons: auto, mesh, one_photo (--model), trained.")]
 _Model = Annotated[str, typer.Option(help="The one-photo model that is the teacher.")]
@@ -47,6 +54,7 @@ def teach(
     face: _Face = "",
     name: Annotated[str, typer.Option(help="What the engine is called, and --face later.")] = "",
     who: _Who = "",
+    persona: _Persona = "",
     minutes: _Minutes = MINUTES,
     size: _Size = "",
     teacher: _Teacher = "",
@@ -58,7 +66,7 @@ def teach(
     """Do all steps: record, faces, targets, train, export. What is done already is not done again.
 
     For example: [bold]doppelcam teach --source me.mp4 --face aunt.jpg --name me_as_aunt[/], then
-    [bold]doppelcam run --face me_as_aunt[/]
+    [bold]doppelcam run --face me_as_aunt[/]. Where there is footage of the persona: [bold]--persona aunt.mp4[/] too.
     """
     if context.invoked_subcommand is not None:
         return
@@ -75,10 +83,9 @@ def teach(
         if workshop.engine and not workshop.footage:
             raise BadInput(f"the engine {name!r} is made already", hint=more_of(name))
         demand_torch()
-        shown.wish(workshop, face, teacher, model, set_ or [], size)
+        shown.wish(workshop, face, teacher, model, set_ or [], size, persona)
         shown.check_teacher(workshop)
-        if source:
-            shown.bring(workshop, source, who, seconds)
+        shown.bring(workshop, source, who, seconds, persona=persona)
         shown.finish(workshop, minutes, keep)
 
 
@@ -102,8 +109,8 @@ def record(
 
 
 @app.command()
-def faces(name: _Name, source: _Source = "", who: _Who = "", again: _Again = False) -> None:
-    """Step 2: find your face in the footage, and leave out frames that cannot be learnt from."""
+def faces(name: _Name, source: _Source = "", who: _Who = "", persona: _Persona = "", again: _Again = False) -> None:
+    """Step 2: find your face in the footage, and the persona's in theirs; leave out what cannot be learnt from."""
     from live.cli.teach import shown
     from live.teach.footage import is_live
     from live.teach.workshop import alone
@@ -112,8 +119,9 @@ def faces(name: _Name, source: _Source = "", who: _Who = "", again: _Again = Fal
         raise BadInput(f"{source} must be recorded first", hint=f"doppelcam teach record {name} --source {source}")
     with alone(name):
         workshop = shown.begun(name)
-        if source:
-            shown.bring(workshop, source, who, 0, again)
+        shown.wish(workshop, persona=persona)
+        if source or persona:
+            shown.bring(workshop, source, who, 0, again, persona=persona)
         elif again:
             shown.forget_faces(workshop, who)
         for number in range(len(workshop.footage)):
@@ -133,7 +141,10 @@ def targets(
     size: _Size = "",
     again: _Again = False,
 ) -> None:
-    """Step 3: let the teacher put the face on, frame by frame, as well as it can."""
+    """Step 3: let the teacher put the face on, frame by frame, as well as it can.
+
+    Where there is footage of the persona, both faces are taken as they are instead.
+    """
     from live.cli.teach import shown
     from live.teach.workshop import alone, open_workshop
 
@@ -175,8 +186,9 @@ def export(name: _Name, keep: _Keep = False) -> None:
 @app.command()
 def more(
     name: _Name,
-    source: _Source,
+    source: _Source = "",
     who: _Who = "",
+    persona: _Persona = "",
     minutes: _Minutes = MINUTES,
     seconds: _Seconds = SECONDS,
     keep: _Keep = False,
@@ -191,24 +203,31 @@ def more(
 
     with alone(name):
         workshop = open_workshop(name)
+        if not source and not persona:
+            raise BadInput("more of what?", hint="--source CLIP, or --persona CLIP")
         demand_torch()
+        shown.wish(workshop, persona=persona)
         shown.check_teacher(workshop)
-        shown.bring(workshop, source, who, seconds, more=True)
+        shown.bring(workshop, source, who, seconds, more=True, persona=persona)
         shown.finish(workshop, minutes, keep)
 
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="One of them; else all.", show_default=False)] = "") -> None:
     """Show what is in the workshops, and how far each is."""
+    from live.teach.footage import PERSONA
     from live.teach.workshop import names, open_workshop
 
     table = Table("name", "face", "footage", "lessons", "on disk", "where", box=None, pad_edge=False)
     for one in [name] if name else names():
         workshop = open_workshop(one)
         lessons = sum(footage.targets.get("pairs", 0) for footage in workshop.footage)
-        seconds = sum(footage.faces.get("seconds", 0) for footage in workshop.footage)
+        seconds = "+".join(
+            f"{sum(workshop.footage[k].faces.get('seconds', 0) for k in workshop.numbers(whose)):.0f}"
+            for whose in ("", PERSONA)[: 1 + bool(workshop.numbers(PERSONA))]
+        )
         table.add_row(
-            *map(escape, (one, workshop.face, f"{seconds:.0f} s", str(lessons), _size(workshop), str(workshop.folder)))
+            *map(escape, (one, workshop.face, f"{seconds} s", str(lessons), _size(workshop), str(workshop.folder)))
         )
     out.print(table if table.rows else "there are no workshops; doppelcam teach --help")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +14,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.text import Text
 
 from engines.errors import BadInput
+from live.cast import split_who
 from live.cli.export import time_it
 from live.cli.faces import counted
 from live.cli.screen import err, out
+from live.models import FOOTAGE
 from live.personas.packs import demand_free, user_packs
 from live.teach import steps
 from live.teach.engine import settled
-from live.teach.footage import RECORDED, footage_of, is_live
+from live.teach.footage import PERSONA, RECORDED, Footage, footage_of
 from live.teach.record import Now
 from live.teach.workshop import Workshop, names, new_workshop, open_workshop
 
 if TYPE_CHECKING:
-    from export.teach.train import Progress as TrainingProgress
+    from export.teach.course import Progress as TrainingProgress
 
 SIZES = ("auto", "128", "192", "256")
 
@@ -42,13 +44,27 @@ def next_step(command: str) -> None:
     err.print(f"next: [bold]doppelcam teach {escape(command)}[/]", soft_wrap=True)
 
 
-def wish(workshop: Workshop, face: str, teacher: str, model: str, settings: list[str], size: str) -> None:
+def wish(
+    workshop: Workshop,
+    face: str = "",
+    teacher: str = "",
+    model: str = "",
+    settings: Sequence[str] = (),
+    size: str = "",
+    persona: str = "",
+) -> None:
     """Take in what the user wishes now; "" leaves it as it was. Raises BadInput: unknown, or lessons are there already
     that were made in another way.
     """
+    if (persona or workshop.teacher == FOOTAGE) and (teacher or model or settings):
+        raise BadInput(
+            "the persona's footage teaches: --persona needs no --teacher, --model or --set",
+            hint=f"leave these out; or begin another one without --persona, under another name than {workshop.name}",
+        )
+    teacher = FOOTAGE if persona else teacher
     if size not in ("", *SIZES):
         raise BadInput(f"--size {size} is none of the nets", hint=f"choose one of: {', '.join(SIZES)}")
-    wishes: dict[str, Any] = {"teacher": teacher, "model": model, "settings": settings}
+    wishes: dict[str, Any] = {"teacher": teacher, "model": model, "settings": list(settings)}
     wishes["face"] = settled(face) if face else ""
     wishes["size"] = int(size) if size not in ("", "auto") else 0
     changed = {key: new for key, new in wishes.items() if new and new != getattr(workshop, key)}
@@ -70,25 +86,44 @@ def check_teacher(workshop: Workshop) -> None:
     steps.teacher_and_face(workshop)
 
 
-def bring(workshop: Workshop, source: str, who: str, seconds: float, again: bool = False, more: bool = False) -> None:
+def bring(
+    workshop: Workshop,
+    source: str,
+    who: str,
+    seconds: float,
+    again: bool = False,
+    more: bool = False,
+    persona: str = "",
+) -> None:
     """See that the workshop has this footage: recorded, if it must be. `more`: beside what it has. Raises BadInput."""
-    new = footage_of(source, who)
-    if more and new.source and any((old.source, old.print) == (new.source, new.print) for old in workshop.footage):
+    news = [(source, footage_of(source, who))] if source else []
+    if persona:
+        whose, clip = split_who(persona)
+        news.append((clip, footage_of(clip, whose, PERSONA)))
+    for spec, new in news:
+        _bring(workshop, spec, new, seconds, again, more)
+
+
+def _bring(workshop: Workshop, source: str, new: Footage, seconds: float, again: bool, more: bool) -> None:
+    same_person = workshop.numbers(new.whose)
+    before = [workshop.footage[number] for number in same_person]
+    if more and new.source and any((old.source, old.print) == (new.source, new.print) for old in before):
         return  # it was brought before, and interrupted
-    number = len(workshop.footage) if more or not workshop.footage else 0
+    number = len(workshop.footage) if more or not same_person else same_person[0]
     if number < len(workshop.footage) and not again:
         old = workshop.footage[number]
         same = (old.source, old.who, old.print) == (new.source, new.who, new.print)
         if not same and (old.faces or not old.source):
-            step = "record" if is_live(source) else "faces"
+            step = "record" if not new.source else "faces"
+            option = "--persona" if new.whose else "--source"
             raise BadInput(
                 f"{workshop.name} has other footage already: {old.source or 'recorded'}",
-                hint=f"doppelcam teach more {workshop.name} --source ... adds to it; "
-                f"doppelcam teach {step} {workshop.name} --again --source ... takes it instead",
+                hint=f"doppelcam teach more {workshop.name} {option} ... adds to it; "
+                f"doppelcam teach {step} {workshop.name} --again {option} ... takes it instead",
             )
         if same and (old.source or (workshop.of(number) / RECORDED).exists()):
             return
-    if is_live(source):
+    if not new.source:
         _record(workshop, number, source, seconds)
     elif number < len(workshop.footage):
         steps.again_faces(workshop, number)
@@ -108,33 +143,38 @@ def _record(workshop: Workshop, number: int, source: str, seconds: float) -> Non
 
 
 def faces(workshop: Workshop, number: int) -> None:
-    done = bool(workshop.footage[number].faces)
-    with _bar("looking for faces", None) as bar:
+    done, whose = bool(workshop.footage[number].faces), workshop.footage[number].whose
+    words = f"{whose}'s faces" if whose else "faces"
+    with _bar(f"looking for {words}", None) as bar:
         footage = steps.take_faces(workshop, number, lambda frames: bar(frames, None))
     known = footage.faces
     left = "; left out: " + _counts(known["left_out"]) if known["left_out"] else ""
     _say(
-        f"faces{' (done before)' if done else ''}: {known['fit']} of {known['frames']} frames are learnt from{left}; "
+        f"{words}{' (done before)' if done else ''}: {known['fit']} of {known['frames']} frames are learnt from{left}; "
         f"look at {steps.faces_sheet(workshop, number)}"
     )
 
 
 def targets(workshop: Workshop, number: int) -> None:
     done = bool(workshop.footage[number].targets)
-    with _bar("the teacher draws", workshop.footage[number].faces.get("fit")) as bar:
+    words = "faces are taken as they are" if workshop.teacher == FOOTAGE else "the teacher draws"
+    with _bar(words, workshop.footage[number].faces.get("fit")) as bar:
         footage = steps.make_targets(workshop, number, bar)
     known = footage.targets
+    by = "as they are" if known["teacher"] == FOOTAGE else f"by the {known['teacher']} swap"
     left = "; left out: " + _counts(known["left_out"]) if known["left_out"] else ""
     _say(
-        f"targets{' (done before)' if done else ''}: {counted(known['pairs'], 'lesson')} by the {known['teacher']} swap"
-        f"{left}; look at {steps.targets_sheet(workshop, number)}"
+        f"targets{' (done before)' if done else ''}: {counted(known['pairs'], 'lesson')} {by}{left}; "
+        f"look at {steps.targets_sheet(workshop, number)}"
     )
 
 
 def finish(workshop: Workshop, minutes: float, keep: bool) -> None:
     """All steps from footage to engine; what is done already is not done again."""
+    steps.demand_both(workshop)
     for number in range(len(workshop.footage)):
         faces(workshop, number)
+    for number in range(len(workshop.footage)):
         targets(workshop, number)
     train(workshop, minutes)
     export(workshop, keep)
@@ -143,7 +183,8 @@ def finish(workshop: Workshop, minutes: float, keep: bool) -> None:
 def forget_faces(workshop: Workshop, who: str) -> None:
     for number, footage in enumerate(workshop.footage):
         steps.again_faces(workshop, number)
-        footage.who = footage_of("sample", who or footage.who).who
+        if not footage.whose:
+            footage.who = footage_of("sample", who or footage.who).who
     workshop.save()
 
 
@@ -234,9 +275,10 @@ def train(workshop: Workshop, minutes: float) -> None:
             words = f"training   {now.psnr_db:.1f} dB, best {now.best_db:.1f}" if now.step else "training"
             progress.update(task, completed=now.spent_s, description=words)
 
+        model = "persona" if workshop.teacher == FOOTAGE else "teacher"
         last = steps.train(workshop, minutes * 60, tell, stopped.is_set)
     _say(
-        f"trained: {last.step} steps in {last.spent_s / 60:.1f} minutes; {last.best_db:.1f} dB to the teacher "
+        f"trained: {last.step} steps in {last.spent_s / 60:.1f} minutes; {last.best_db:.1f} dB to the {model} "
         f"in pictures that it did not learn from; look at {steps.preview(workshop)}"
     )
     if stopped.is_set():

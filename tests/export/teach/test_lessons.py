@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra `teach`)")
 
 from export.teach.lessons import Lessons, painted  # noqa: E402
-from tests.export.teach.toy import toy_pairs  # noqa: E402
+from tests.export.teach.toy import toy_pairs, toy_two  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +64,15 @@ def test_what_is_done_badly_comes_more_often_but_not_alone():
     share = np.bincount(drawn, minlength=20) / len(drawn)
     assert share[7] > 2 * np.delete(share, 7).max()
     assert (share > 0).all()
+
+
+def test_a_face_that_is_its_own_target_is_bent_and_its_target_is_not():
+    lessons = Lessons(toy_two(12).persona, 128, np.random.default_rng(2), warp=0.05)
+    plain = lessons.plain(torch.arange(4))
+    assert torch.equal(plain.face, plain.target)
+    batch = lessons.draw(24)
+    clear = batch.front.amax((1, 2, 3)) == 0
+    off = (batch.face - batch.target).abs().mean((1, 2, 3))[clear]
+    straight = Lessons(toy_two(12).persona, 128, np.random.default_rng(2)).draw(24)
+    still = straight.front.amax((1, 2, 3)) == 0
+    assert float(off.mean()) > 1.5 * float((straight.face - straight.target).abs().mean((1, 2, 3))[still].mean())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.teach.pairs import SIZES, Pairs, stored_px
+from export.teach.pairs import SIZES, TOLD, Pairs, stored_px
 
 
 def numbered(n, side=160):
@@ -36,3 +36,13 @@ def test_what_does_not_fit_together_is_refused(shape):
     good = np.zeros((2, 160, 160, 3), np.uint8)
     with pytest.raises(ValueError, match="a mask for each"):
         Pairs(good, good, np.zeros((3, 160, 160), np.uint8))
+    with pytest.raises(ValueError, match="numbers for each"):
+        Pairs(good, good, np.zeros((2, 160, 160), np.uint8), np.zeros((2, TOLD - 1), np.float32))
+
+
+def test_what_is_told_goes_along_and_a_face_stays_its_own_target():
+    pairs = numbered(50)
+    told = np.arange(50, dtype=np.float32)[:, None].repeat(TOLD, 1)
+    for part in Pairs(pairs.faces, pairs.faces, pairs.masks, told).split():
+        assert part.targets is part.faces
+        assert (part.told[:, 0] == part.faces[:, 0, 0, 0]).all()

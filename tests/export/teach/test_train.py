@@ -1,4 +1,4 @@
-"""export/teach/train.py and write.py: it learns, goes on where it stopped, and what is written is what was learned."""
+"""export/teach/train.py, course.py, write.py: it learns, goes on where it stopped, and what is written was learned."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,10 @@ from engines.engine import Variant  # noqa: E402
 from engines.errors import BadInput, ModelError  # noqa: E402
 from engines.runtimes.onnx_runtime import OnnxRuntime  # noqa: E402
 from export.teach import write  # noqa: E402
+from export.teach.course import best_of  # noqa: E402
 from export.teach.nets import Student, Worn  # noqa: E402
 from export.teach.pairs import SIZES  # noqa: E402
-from export.teach.train import _typical, best_of, train  # noqa: E402
+from export.teach.train import train, typical  # noqa: E402
 from export.teach.write import NET, write_engine  # noqa: E402
 from tests.export.teach.toy import Steps, toy_pairs  # noqa: E402
 
@@ -65,7 +66,7 @@ def test_more_footage_goes_on_from_the_weights_with_another_exam(pairs, learned,
 
 
 def test_it_stops_when_nothing_better_comes(pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.teach.train._average", lambda *_: None)  # the one who is examined never learns
+    monkeypatch.setattr("export.teach.course._average", lambda *_: None)  # the one who is examined never learns
     told = []
     train(pairs, 128, 400.0, tmp_path / "state.pt", told.append, clock=_fast())
     assert told[-1].spent_s < 250
@@ -97,7 +98,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(pairs, tmp_path, monkeypa
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("export.teach.train.torch.save", full)
+    monkeypatch.setattr("export.teach.course.torch.save", full)
     with pytest.raises(BadInput, match=r"cannot be written .* No space left"):
         train(pairs, 128, 2.0, state, lambda _: None, clock=Steps())
     assert state.read_bytes() == before
@@ -162,7 +163,7 @@ def test_the_net_file_is_small(learned, pairs, tmp_path):
 def test_it_begins_with_the_face_and_nothing_around_it():
     pairs = toy_pairs(12)
     pairs.targets[:, :20] = 255  # something of the wearer's room
-    first = _typical(pairs, 128).numpy().transpose(1, 2, 0) * 255
+    first = typical(pairs, 128).numpy().transpose(1, 2, 0) * 255
     face = pairs.masks[0, 16:144, 16:144] > 250
     assert np.abs(first[face] - pairs.targets[:, 16:144, 16:144][:, face].mean(0)).mean() < 30
     assert np.ptp(first[:8].reshape(-1, 3), axis=0).max() < 1

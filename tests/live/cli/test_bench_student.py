@@ -68,6 +68,18 @@ def test_the_teacher_wears_what_it_taught(engine, tmp_path, face, spec):
     assert taught_by(_changed(engine, tmp_path, {"teacher": "mesh", "face": face})) == ("mesh", spec)
 
 
+def test_beside_one_that_footage_taught_stands_the_mesh_swap(engine, clip, tmp_path):
+    taught = json.loads((engine / "card.json").read_text())["facts"]["taught"]
+    card = _changed(engine, tmp_path, {**taught, "teacher": "footage"})
+    assert taught_by(card)[0] == "mesh"
+    done = doppelcam(
+        "bench", "student", card.folder, clip, "--set", "engine=onnx_runtime:cpu:fp32", cwd=tmp_path, columns=160
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[:2] == ["kept.mp4", "mesh"]
+    assert "no teacher: the mesh swap beside it wears the same face" in " ".join(done.stdout.split())
+
+
 def test_a_picture_of_its_own_lies_in_the_folder(engine, tmp_path):
     card = _changed(engine, tmp_path, {"teacher": "mesh", "face": {"portraits": ["portrait1.png"]}})
     assert taught_by(card) == ("mesh", str(card.folder / "portrait1.png"))

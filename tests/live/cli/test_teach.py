@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import stat
 import sys
 from contextlib import closing
@@ -22,6 +24,7 @@ from live.pictures import decoded
 from live.session_file import read_session
 from live.teach.targets import read_pairs
 from live.teach.workshop import names, new_workshop, open_workshop
+from tests.command import doppelcam
 from tests.trained_nets import make_trained
 
 
@@ -182,8 +185,8 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     more like the persona than the wearer does.
     """
     pytest.importorskip("torch")
+    from export.teach.course import best_of
     from export.teach.nets import Worn
-    from export.teach.train import best_of
 
     code, said = run(
         "--source", "sample", "--face", "sample:nia", "--name", "me", "--size", "128", "--minutes", "0.05", "--keep"
@@ -228,6 +231,92 @@ def test_from_a_clip_and_a_face_to_an_engine_that_becomes_better(run, look_alike
     assert code == 2 and "is made already" in said
 
 
+def test_two_peoples_faces_are_taken_as_they_are(run, clip, tmp_path, monkeypatch):
+    """The persona's are photos here, one of them without a face."""
+    monkeypatch.setattr("live.teach.faces.LEAST_PHOTOS", 3)
+    photos = tmp_path / "aunt"
+    photos.mkdir()
+    for name in ("lena", "nia", "joel"):
+        shutil.copy(SAMPLE_PORTRAITS / f"{name}.jpg", photos)
+    cv2.imwrite(str(photos / "wall.png"), np.full((300, 200, 3), 90, np.uint8))
+    code, said = run("faces", "me", "--source", clip, "--persona", photos)
+    assert code == 0 and "faces: 168 of 168" in said and "persona's faces: 3 of 4" in said and "1 no face" in said
+    code, said = run("targets", "me", "--teacher", "mesh", "--face", "sample:nia")
+    assert code == 2 and "--persona needs no --teacher" in said
+    code, said = run("targets", "me", "--face", "sample:nia")
+    assert code == 2 and "does not look like 'nia'" in said, "whose consent is not the others'"
+    code, said = run("targets", "me", "--again", "--face", SAMPLE_PORTRAITS / "nia.jpg")
+    assert code == 0 and "3 lessons as they are" in said and "next: doppelcam teach train me" in said
+    workshop = open_workshop("me")
+    assert (
+        workshop.numbers("persona") == [1] and workshop.teacher == workshop.footage[1].targets["teacher"] == "footage"
+    )
+    assert min(decoded((workshop.of(1) / "targets.png").read_bytes()).shape[:2]) > 300
+    assert "6+0 s" in run("show")[1]
+    code, said = run("faces", "me", "--persona", clip)
+    assert code == 2 and "has other footage already" in said and "--again --persona" in said
+    (photos / "lena.jpg").unlink()
+    code, said = run("targets", "me", "--again")
+    assert code == 2 and "has changed" in said
+    code, said = run("faces", "me", "--again", "--persona", f"largest={clip}")
+    assert code == 0 and open_workshop("me").footage[1].who == "largest" and open_workshop("me").footage[0].faces
+    assert run("remove", "me", "--yes")[0] == 0 and not workshop.folder.exists()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_two_peoples_footage_becomes_an_engine_that_becomes_better(run, look_alike, tmp_path):
+    """Two minutes in all: what it makes of the wearer in pictures that it never learnt from looks like the persona, who
+    is the sample as the mesh swap draws it.
+    """
+    pytest.importorskip("torch")
+    from export.teach.course import best_of
+    from export.teach.nets import Worn
+
+    aunt, portrait = tmp_path / "aunt.mp4", SAMPLE_PORTRAITS / "joel.jpg"
+    done = doppelcam("run", "--source", "sample", "--face", "sample:joel", "--fast", "--sink", aunt, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    begin = ("--source", "sample", "--persona", aunt, "--face", portrait, "--name", "me", "--size", "128")
+    code, said = run(*begin, "--minutes", "0.05", "--keep")
+    assert code == 0 and "wear it: doppelcam run --face me" in said, said
+    (first,) = re.findall(r"([\d.]+) dB to the persona", said)
+    workshop = open_workshop("me")
+    wearer, persona = (read_pairs([workshop.targets(number)])[0].split()[1] for number in (0, 1))
+
+    code, said = run("train", "me", "--minutes", "1.6")
+    assert code == 0
+    (last,) = re.findall(r"([\d.]+) dB to the persona", said)
+    assert float(last) > float(first) + 0.5
+    assert run("export", "me")[0] == 0
+    card = user_store().card("me")
+    faces, masks, others = (part[:, 16:144, 16:144] for part in (wearer.faces, wearer.masks, persona.faces))
+    net = Worn(best_of(workshop.training)[0]).eval()
+    images, shown = [], []
+    with closing(open_variant(card, Variant("onnx_runtime"))) as engine:
+        for face in faces:
+            answer = engine.run({"face": np.ascontiguousarray(face)})
+            for name, wanted in zip(("image", "face_mask", "front"), net(torch_of(face)), strict=True):
+                assert np.abs(answer[name].astype(int) - wanted.detach().numpy()).max() <= 1
+            images.append(answer["image"].copy())
+            shown.append(answer["face_mask"].copy())
+    covered = [(mask > 127)[wanted > 127].mean() for mask, wanted in zip(shown, masks, strict=True)]
+    assert np.mean(covered) > 0.85
+    nearer = masks.min(0) > 127
+    mean, old, new = (np.mean(part, 0)[nearer] for part in (images, faces, others))
+    assert np.abs(mean - new).mean() < 0.7 * np.abs(mean - old).mean()
+    swapped, bare, best = (look_alike(list(part), list(part), "joel") for part in (images, faces, others))
+    assert swapped > bare + 0.5 * (best - bare)
+
+    taught = card.facts["taught"]
+    assert taught["teacher"] == "footage" and taught["face"]["portraits"] == ["portrait1.png"]
+    assert 8 < taught["seconds"] < 12 and len(taught["known"]["rows"]) > 3
+    assert not workshop.of(0).exists() and not workshop.of(1).exists() and workshop.training.exists()
+    code, said = run("more", "me", "--source", "sample")
+    assert code == 2 and "no footage of the persona" in said
+    worn = doppelcam("run", "--source", "sample", "--face", "me", "--fast", "--sink", "null", cwd=tmp_path)
+    assert worn.returncode == 0, worn.stderr
+
+
 def torch_of(face):
     import torch
 
@@ -245,6 +334,15 @@ WRONG = {
     "not a camera": (["--source", "camrea", "--face", "sample", "--name", "me"], "no source called"),
     "unknown teacher": ([*BEGIN, "--name", "me", "--teacher", "fresco"], "no teacher 'fresco'"),
     "unknown model": ([*BEGIN, "--name", "me", "--model", "gone"], "gone"),
+    "two teachers": ([*BEGIN, "--name", "me", "--persona", "sample", "--teacher", "mesh"], "needs no --teacher"),
+    "a model of one": ([*BEGIN, "--name", "me", "--persona", "sample", "--model", "x"], "needs no --teacher"),
+    "no footage of the persona": ([*BEGIN, "--name", "me", "--persona", "gone.mp4"], "no footage"),
+    "the persona's camera": ([*BEGIN, "--name", "me", "--persona", "camera"], "that is no footage yet"),
+    "which of the personas": ([*BEGIN, "--name", "me", "--persona", "everyone=sample"], "whose face"),
+    "a model as the persona": (
+        ["--source", "sample", "--face", "aunt", "--persona", "sample", "--name", "me"],
+        "is a trained model, which has no portrait",
+    ),
     "wrong size": ([*BEGIN, "--name", "me", "--size", "100"], "--size 100"),
     "wrong who": ([*BEGIN, "--name", "me", "--who", "everyone"], "whose face"),
     "unknown setting": ([*BEGIN, "--name", "me", "--set", "swappers.mesh.lihgt=1"], "unknown setting"),

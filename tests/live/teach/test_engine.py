@@ -13,7 +13,7 @@ from engines.errors import BadInput
 from live.personas import SAMPLE_PORTRAITS, choose, enrol
 from live.personas.packs import user_packs
 from live.pictures import decoded
-from live.teach.engine import keep_portraits, portraits, settled, whose
+from live.teach.engine import keep_portraits, portraits, settled, shared, whose
 from live.teach.pieces import Pieces
 
 LENA, NIA = SAMPLE_PORTRAITS / "lena.jpg", SAMPLE_PORTRAITS / "nia.jpg"
@@ -73,3 +73,12 @@ def test_paths_are_remembered_wherever_it_is_called_from(tmp_path, monkeypatch):
     assert settled("me.jpg") == os.path.join(tmp_path, "me.jpg")
     assert settled("me.jpg#2") == os.path.join(tmp_path, "me.jpg#2")
     assert settled("sample:nia") == "sample:nia" and settled("aunt") == "aunt"
+
+
+def test_of_two_people_only_those_looks_are_known_whose_pose_both_had():
+    looks = np.zeros((5, 6), np.float32)
+    looks[:, 0] = (-40, -10, 0, 10, 40)
+    persona = np.zeros((3, 6), np.float32)
+    persona[:, 0], persona[:, 3] = (-3, 0, 12), 9  # their light does not matter
+    assert shared(looks, persona)[:, 0].tolist() == [-10, 0, 10]
+    assert len(shared(looks, persona + 100)) == 5, "better all than none"
