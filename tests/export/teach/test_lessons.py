@@ -69,7 +69,7 @@ def test_what_is_done_badly_comes_more_often_but_not_alone():
 def test_a_face_that_is_its_own_target_is_bent_and_its_target_is_not():
     lessons = Lessons(toy_two(12).persona, 128, np.random.default_rng(2), warp=0.05)
     plain = lessons.plain(torch.arange(4))
-    assert torch.equal(plain.face, plain.target)
+    assert torch.allclose(plain.face, plain.target, atol=1e-4)
     batch = lessons.draw(24)
     clear = batch.front.amax((1, 2, 3)) == 0
     off = (batch.face - batch.target).abs().mean((1, 2, 3))[clear]
