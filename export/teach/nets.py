@@ -22,18 +22,16 @@ SHAPES: dict[int, tuple[tuple[int, int, int], int]] = {
     256: ((48, 64, 96), 24),
 }  # by size: channels of the three levels, channels of the fine one
 _OWN = -4.0  # hardly any of the wearer's own pixels, to begin with
-REACH = 0.25  # how far a flow of 1 looks away, in half sides of the crop
+_REACH = 0.25  # how far a flow of 1 looks away, in half sides of the crop
 
 
-class Student(nn.Module):
-    """float [n, 3, size, size] BGR 0..1 -> image [n, 3, size, size] 0..1 (not clipped), and logits of the masks
-    [n, 2, size, size]: how far it is the new face, and whether something lies in front.
-    """
+class Body(nn.Module):
+    """What reads a face: the three levels of the U-Net, of which the finest has PLACES x PLACES places."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        (a, b, c), fine = SHAPES[size]
-        self.size, self._fold, self._unfold = size, size // PLACES, size // (2 * PLACES)
+        (a, b, c), _ = SHAPES[size]
+        self.size, self._fold = size, size // PLACES
         self.stem = convolved(3 * self._fold**2, a, 1)
         self.place = nn.Parameter(torch.zeros(1, a, PLACES, PLACES))  # where in the crop one is
         self.high = convolved(a, a)
@@ -42,6 +40,25 @@ class Student(nn.Module):
         self.low = nn.Sequential(convolved(c, c), convolved(c, c))
         self.lift = nn.ModuleList([nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
         self.join = nn.ModuleList([convolved(b, b), convolved(a, a)])
+
+    def levels(self, face: Tensor) -> tuple[Tensor, Tensor]:
+        """What it sees in a face [n, 3, size, size]: at the lowest level, and at the finest one, which knows both."""
+        high = self.high(self.stem(functional.pixel_unshuffle(face, self._fold)) + self.place)
+        middle = self.middle(self.down[0](high))
+        low = self.low(self.down[1](middle))
+        up = self.join[0](twice(self.lift[0](low)) + middle)
+        return low, self.join[1](twice(self.lift[1](up)) + high)
+
+
+class Student(Body):
+    """float [n, 3, size, size] BGR 0..1 -> image [n, 3, size, size] 0..1 (not clipped), and logits of the masks
+    [n, 2, size, size]: how far it is the new face, and whether something lies in front.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        (a, _, _), fine = SHAPES[size]
+        self._unfold = size // (2 * PLACES)
         # What stands apart here could be one convolution, but cutting its answer apart takes runtimes longer.
         self.flow, self.gain = nn.Conv2d(a, 2, 1), nn.Conv2d(a, 3, 1)
         self.finer, self.fine = convolved(a, 4 * fine, 1), convolved(fine, fine)
@@ -52,32 +69,36 @@ class Student(nn.Module):
             assert quiet.bias is not None, "a convolution has one unless told otherwise"
             nn.init.zeros_(quiet.bias)
         self.masks.bias.data[2 * self._unfold**2 :] = _OWN
-        self.register_buffer("spread", spread_of(PLACES, size), persistent=False)
-        at = (torch.arange(size) * 2 + 1) / size - 1
-        self.register_buffer("grid", torch.stack(torch.meshgrid(at, at, indexing="xy")), persistent=False)
+        self.bend = Bend(size)
 
     def begin(self, target: Tensor) -> None:
         """Look at first like `target` float [3, size, size] 0..1: a typical, sharp one."""
         self.persona.data[:] = target - 0.5
 
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
-        high = self.high(self.stem(functional.pixel_unshuffle(face - 0.5, self._fold)) + self.place)
-        middle = self.middle(self.down[0](high))
-        low = self.low(self.down[1](middle))
-        up = self.join[0](twice(self.lift[0](low)) + middle)
-        up = self.join[1](twice(self.lift[1](up)) + high)
-        flow = self.spread @ (self.flow(up) * REACH) @ self.spread.T + self.grid
-        persona = functional.grid_sample(
-            self.persona.expand(face.shape[0], -1, -1, -1),
-            flow.permute(0, 2, 3, 1),
-            padding_mode="border",
-            align_corners=False,
-        )
-        lit = persona * (self.spread @ (self.gain(up) + 1) @ self.spread.T)
+        _, up = self.levels(face - 0.5)
+        lit = self.bend(self.persona.expand(face.shape[0], -1, -1, -1), self.flow(up), self.gain(up))
         fine = self.fine(functional.pixel_shuffle(self.finer(up), 2))
         image = lit + functional.pixel_shuffle(self.paint(fine), self._unfold) + 0.5
         masks = functional.pixel_shuffle(self.masks(fine), self._unfold)
         return image + torch.sigmoid(masks[:, 2:]) * (face - image), masks[:, :2]
+
+
+class Bend(nn.Module):
+    """Bends and lights pictures [n, 3, size, size]: at each place `flow` [n, 2, PLACES, PLACES] says where to look, and
+    `gain` [n, 3, PLACES, PLACES] how much lighter it is there.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("spread", _spread(PLACES, size), persistent=False)
+        at = (torch.arange(size) * 2 + 1) / size - 1
+        self.register_buffer("grid", torch.stack(torch.meshgrid(at, at, indexing="xy")), persistent=False)
+
+    def forward(self, picture: Tensor, flow: Tensor, gain: Tensor) -> Tensor:
+        where = (self.spread @ (flow * _REACH) @ self.spread.T + self.grid).permute(0, 2, 3, 1)
+        bent = functional.grid_sample(picture, where, padding_mode="border", align_corners=False)
+        return bent * (self.spread @ (gain + 1) @ self.spread.T)
 
 
 class Worn(nn.Module):
@@ -105,7 +126,7 @@ def twice(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def spread_of(few: int, many: int) -> Tensor:
+def _spread(few: int, many: int) -> Tensor:
     """[many, few]: bilinear enlargement of rows, as a matrix: runtimes multiply faster than they enlarge."""
     at = ((torch.arange(many) + 0.5) * few / many - 0.5).clamp(0, few - 1)
     return (1 - (at[:, None] - torch.arange(few)).abs()).clamp(0, 1)

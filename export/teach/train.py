@@ -7,40 +7,25 @@ what changes in the footage (lids, lips) counts more than what stands still.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from export.teach.course import Progress, fingerprint, run
+from export.teach.course import fingerprint
 from export.teach.lessons import Batch, Lessons
 from export.teach.nets import Student
 from export.teach.pairs import Pairs, Pictures
 
 _BATCH = 8
-_EXAM_PICTURES, _PREVIEWS = 48, 6
+_EXAM_PICTURES, PREVIEWS = 48, 6
 
 
-def train(
-    pairs: Pairs,
-    size: int,
-    seconds: float,
-    state: Path,
-    tell: Callable[[Progress], None],
-    stop: Callable[[], bool] = lambda: False,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-) -> Progress:
-    """Train as `course.run`. The preview: the wearer, the teacher and the student, above each other."""
-    return run(_ByTeacher(pairs, size), seconds, state, tell, stop, clock)
-
-
-class _ByTeacher:
-    """The course's subject: the wearer's face as the teacher draws it."""
+class ByTeacher:
+    """The course's subject: the wearer's face as the teacher draws it. The preview: the wearer, the teacher and the
+    student, above each other.
+    """
 
     kind = "student"
 
@@ -67,7 +52,10 @@ class _ByTeacher:
 
     @torch.no_grad()
     def examine(self, net: Student) -> tuple[float, Pictures]:
-        return _examine(net, self._exam, self.device)
+        which = evenly(len(self._exam), _EXAM_PICTURES)
+        batch = on(self.device, self._exam.plain(which[evenly(len(which), PREVIEWS)]))
+        worn = net(batch.face)[0].clamp(0, 1) * batch.mask + batch.face * (1 - batch.mask)
+        return accuracy(net, self._exam, self.device), sheet_of([batch.face, batch.target, worn])
 
 
 def fastest() -> torch.device:
@@ -118,22 +106,27 @@ def picture_loss(image: Tensor, batch: Batch, weights: Tensor) -> tuple[Tensor, 
     return each.mean() + edges, each
 
 
-def _examine(net: Student, exam: Lessons, device: torch.device) -> tuple[float, Pictures]:
-    """PSNR in dB inside the new face, and a preview."""
-    which = torch.linspace(0, len(exam) - 1, min(len(exam), _EXAM_PICTURES)).round().long()
+def accuracy(net: nn.Module, exam: Lessons, device: torch.device) -> float:
+    """PSNR in dB inside the new face, in some pictures of the exam."""
     error = count = 0.0
-    columns = []
-    shown = set(which[torch.linspace(0, len(which) - 1, min(len(which), _PREVIEWS)).round().long()].tolist())
-    for part in which.split(_BATCH):
+    for part in evenly(len(exam), _EXAM_PICTURES).split(_BATCH):
         batch = on(device, exam.plain(part))
         image = net(batch.face)[0].clamp(0, 1)
         error += float(((image - batch.target).square() * batch.mask).sum()) / 3
         count += float(batch.mask.sum())
-        worn = image * batch.mask + batch.face * (1 - batch.mask)
-        rows = torch.cat([batch.face, batch.target, worn], 2)
-        columns += [rows[k] for k, number in enumerate(part.tolist()) if number in shown]
-    sheet = (torch.cat(columns, 2).permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).cpu().numpy()
-    return -10 * math.log10(max(error / max(count, 1.0), 1e-9)), sheet
+    return -10 * math.log10(max(error / max(count, 1.0), 1e-9))
+
+
+def evenly(n: int, most: int) -> Tensor:
+    """At most so many of n numbers."""
+    return torch.linspace(0, n - 1, min(n, most)).round().long()
+
+
+def sheet_of(rows: list[Tensor]) -> Pictures:
+    """Rows of pictures [n, 3, h, w] 0..1, above each other: u8 [h, w, 3]."""
+    sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    shown: Pictures = (sheet.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+    return shown
 
 
 def on(device: torch.device, batch: Batch) -> Batch:

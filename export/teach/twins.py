@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.teach.nets import PLACES, REACH, SHAPES, convolved, spread_of, twice
+from export.teach.nets import PLACES, SHAPES, Bend, Body, convolved, twice
 from export.teach.pairs import TOLD
 
 WEARER, PERSONA = 0, 1
@@ -27,25 +27,16 @@ _LOW = PLACES // 4
 _MIDDLE, _HALF = (0.0, 0.05), (0.45, 0.55)  # of the face in its crop, in half sides
 
 
-class Twins(nn.Module):
+class Twins(Body):
     """As worn: float [n, 3, size, size] BGR 0..1 of the wearer -> the persona [n, 3, size, size] in the same light (not
     clipped), and logits of the masks [n, 2, size, size]: how far it is the new face, whether something lies in front.
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__()
-        (a, b, c), _ = SHAPES[size]
-        self.size, self._fold = size, size // PLACES
-        self.stem = convolved(3 * self._fold**2, a, 1)
-        self.place = nn.Parameter(torch.zeros(1, a, PLACES, PLACES))  # where in the crop one is
-        self.high = convolved(a, a)
-        self.down = nn.ModuleList([convolved(a, b, 3, 2), convolved(b, c, 3, 2)])
-        self.middle = convolved(b, b)
-        self.low = nn.Sequential(convolved(c, c), convolved(c, c))
+        super().__init__(size)
+        (a, _, c), _ = SHAPES[size]
         self.few = nn.Sequential(convolved(c, c // 2, 1), nn.Flatten(), nn.Linear(c // 2 * _LOW**2, _SAID + _FREE))
         self.many = nn.Sequential(nn.Linear(_SAID + _FREE, c * _LOW**2), nn.LeakyReLU(0.1))
-        self.lift = nn.ModuleList([nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
-        self.join = nn.ModuleList([convolved(b, b), convolved(a, a)])
         self.masks = nn.Conv2d(a, 2 * self._fold**2, 1)
         self.painters = nn.ModuleList([_Painter(size), _Painter(size)])
         self.register_buffer("calm", torch.zeros(TOLD))
@@ -84,11 +75,7 @@ class Twins(nn.Module):
 
     def read(self, face: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers [n, k] of a face without its light; logits [n, 2, size, size]: face, and something in front."""
-        high = self.high(self.stem(functional.pixel_unshuffle(face * 0.3, self._fold)) + self.place)
-        middle = self.middle(self.down[0](high))
-        low = self.low(self.down[1](middle))
-        up = self.join[0](twice(self.lift[0](low)) + middle)
-        up = self.join[1](twice(self.lift[1](up)) + high)
+        low, up = self.levels(face * 0.3)
         return self.few(low), functional.pixel_shuffle(self.masks(up), self._fold)
 
     def paint(self, code: Tensor, who: int) -> tuple[Tensor, Tensor]:
@@ -117,18 +104,12 @@ class _Painter(nn.Module):
         for quiet in (self.flow, self.gain, self.colour, self.mask):
             nn.init.zeros_(quiet.weight)
             nn.init.zeros_(quiet.bias)
-        self.register_buffer("spread", spread_of(PLACES, size), persistent=False)
-        at = (torch.arange(size) * 2 + 1) / size - 1
-        self.register_buffer("grid", torch.stack(torch.meshgrid(at, at, indexing="xy")), persistent=False)
+        self.bend = Bend(size)
 
     def forward(self, low: Tensor) -> tuple[Tensor, Tensor]:
         up = self.join[0](twice(self.lift[0](low)))
         up = self.join[1](twice(self.lift[1](up)))
-        flow = self.spread @ (self.flow(up) * REACH) @ self.spread.T + self.grid
-        own = self.own.expand(low.shape[0], -1, -1, -1)
-        where = flow.permute(0, 2, 3, 1)
-        picture = functional.grid_sample(own, where, padding_mode="border", align_corners=False)
-        lit = picture * (self.spread @ (self.gain(up) + 1) @ self.spread.T)
+        lit = self.bend(self.own.expand(low.shape[0], -1, -1, -1), self.flow(up), self.gain(up))
         fine = self.fine(functional.pixel_shuffle(self.finer(up), 2))
         image = lit + functional.pixel_shuffle(self.colour(fine), self._unfold)
         return image, functional.pixel_shuffle(self.mask(fine), self._unfold)

@@ -6,48 +6,37 @@ faceswap train); the loss is the Student's. What a face does is told to the read
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export.teach.course import Progress, fingerprint, run
+from export.teach.course import fingerprint
 from export.teach.lessons import Lessons
 from export.teach.pairs import Pairs, Pictures, Two
-from export.teach.train import fastest, on, picture_loss, typical, where_it_moves
+from export.teach.train import (
+    PREVIEWS,
+    accuracy,
+    evenly,
+    fastest,
+    on,
+    picture_loss,
+    sheet_of,
+    typical,
+    where_it_moves,
+)
 from export.teach.twins import PERSONA, WEARER, Twins
 
 _BATCHES = {WEARER: 6, PERSONA: 8}
 _WARP = 0.02
 _TOLD, _MASKS = 0.3, 0.05  # how much these parts of the loss count
-_EXAM_PICTURES, _PREVIEWS = 48, 6
 
 
-def train(
-    two: Two,
-    size: int,
-    seconds: float,
-    state: Path,
-    tell: Callable[[Progress], None],
-    stop: Callable[[], bool] = lambda: False,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-) -> Progress:
-    """Train as `course.run`; what is examined is the persona, painted from their own face.
-
+class ByFootage:
+    """The course's subject: both faces, each as it is. What is examined is the persona, painted from their own face.
     The preview: the persona, as painted; the wearer, and the persona painted from the wearer's face.
     """
-    return run(_ByFootage(two, size), seconds, state, tell, stop, clock)
-
-
-class _ByFootage:
-    """The course's subject: both faces, each as it is."""
 
     kind = "twins"
 
@@ -95,26 +84,14 @@ class _ByFootage:
 
     @torch.no_grad()
     def examine(self, net: Twins) -> tuple[float, Pictures]:
-        error = count = 0.0
-        for part in _some(self._exams[PERSONA], _EXAM_PICTURES).split(8):
-            batch = on(self.device, self._exams[PERSONA].plain(part))
-            image = net(batch.face)[0].clamp(0, 1)
-            error += float(((image - batch.target).square() * batch.mask).sum()) / 3
-            count += float(batch.mask.sum())
         rows = []
         for who in (PERSONA, WEARER):
-            batch = on(self.device, self._exams[who].plain(_some(self._exams[who], _PREVIEWS)))
+            batch = on(self.device, self._exams[who].plain(evenly(len(self._exams[who]), PREVIEWS)))
             image, masks = net(batch.face)
             share = torch.sigmoid(masks[:, :1])
             rows += [batch.face, image.clamp(0, 1) * share + batch.face * (1 - share)]
         wide = min(map(len, rows))
-        sheet = torch.cat([torch.cat(list(row[:wide]), 2) for row in rows], 1)
-        shown = (sheet.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).cpu().numpy()
-        return -10 * math.log10(max(error / max(count, 1.0), 1e-9)), shown
-
-
-def _some(lessons: Lessons, most: int) -> Tensor:
-    return torch.linspace(0, len(lessons) - 1, min(len(lessons), most)).round().long()
+        return accuracy(net, self._exams[PERSONA], self.device), sheet_of([row[:wide] for row in rows])
 
 
 def _told(pairs: Pairs) -> npt.NDArray[np.float32]:

@@ -7,6 +7,6 @@ faces.py     step 2: where there is a face to learn from        looks.py   what 
 targets.py   step 3: what the teacher makes of them             sheet.py   contact sheets
 itself.py    step 3 where the persona's footage teaches         photos.py  a folder of photos as footage
 told.py      what each face does, for both people alike         alike.py   is it the face that may be worn?
-             step 4: export/teach/train.py
+             step 4: export/teach/course.py
 engine.py    step 5: what the engine's card says
 """

@@ -11,6 +11,7 @@ import numpy as np
 from live.align import outline_of
 from live.frame import Face, Image, Patch, Persona
 from live.occlusion import Occlusion
+from live.swappers.mesh.mouth import box_in, fill_outline
 
 _SOFT = 0.05  # width of the mask's soft edge, which lies inside the outline, in heights of the face
 
@@ -38,13 +39,11 @@ class Itself:
         """The picture where the face is, which must have a mesh; `hidden` is what lies in front."""
         outline = outline_of(face)
         soft = max(1, round(_SOFT * float(np.ptp(outline[:, 1]))))
-        low, high = np.floor(outline.min(0)).astype(int) - 1, np.ceil(outline.max(0)).astype(int) + 2
-        left, top = (max(0, int(v)) for v in low)
-        right, bottom = (min(int(v), side) for v, side in zip(high, image.shape[1::-1], strict=True))
+        left, top, right, bottom = box_in(outline, image[..., 0])
         if right - left < 2 or bottom - top < 2:
             return Patch(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), 0, 0)
         within = np.zeros((bottom - top, right - left), np.uint8)
-        cv2.fillPoly(within, [np.round((outline - (left, top)) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        fill_outline(within, outline - np.array([left, top], np.float32), 255)
         walled = cv2.copyMakeBorder(within, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
         deep = cv2.distanceTransform(walled, cv2.DIST_L2, 3)
         alpha = np.minimum(deep[1:-1, 1:-1] * (255 / soft), within).astype(np.uint8)

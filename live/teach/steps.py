@@ -161,8 +161,9 @@ def train(workshop: Workshop, seconds: float, tell: Callable[[Progress], None], 
     if not any(footage.targets for footage in workshop.footage):
         raise BadInput("there are no lessons yet", hint=f"doppelcam teach targets {workshop.name} makes them")
     try:
-        from export.teach import train as training
-        from export.teach import two as by_footage
+        from export.teach.course import run
+        from export.teach.train import ByTeacher
+        from export.teach.two import ByFootage
     except ImportError as error:
         raise import_failure("training", error) from error
 
@@ -172,10 +173,9 @@ def train(workshop: Workshop, seconds: float, tell: Callable[[Progress], None], 
         tell(now)
 
     (lessons, _), persona = _lessons(workshop)
-    if persona is None:
-        return training.train(lessons, workshop.size, seconds, workshop.training, show, stop)
-    two = Two(lessons, persona[0])
-    return by_footage.train(two, workshop.size, seconds, workshop.training, show, stop)
+    size = workshop.size
+    subject = ByTeacher(lessons, size) if persona is None else ByFootage(Two(lessons, persona[0]), size)
+    return run(subject, seconds, workshop.training, show, stop)
 
 
 Lessons = tuple[Pairs, Floats]

@@ -8,7 +8,7 @@
             targets-0000.sealed ...          the lessons
             faces.png, targets.png           to look at
         portraits-0000.sealed                the pictures of the face that is put on, where it is not one of the gallery
-        training                             weights and how far they are (export/teach/train.py)
+        training                             weights and how far they are (export/teach/course.py)
         preview.png                          what the net makes of some pictures
 
 What shows the wearer, or the persona, is deleted once the engine is made, unless it is to be kept.

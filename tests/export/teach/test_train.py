@@ -10,10 +10,10 @@ from engines.engine import Variant  # noqa: E402
 from engines.errors import BadInput, ModelError  # noqa: E402
 from engines.runtimes.onnx_runtime import OnnxRuntime  # noqa: E402
 from export.teach import write  # noqa: E402
-from export.teach.course import best_of  # noqa: E402
+from export.teach.course import best_of, run  # noqa: E402
 from export.teach.nets import Student, Worn  # noqa: E402
 from export.teach.pairs import SIZES  # noqa: E402
-from export.teach.train import train, typical  # noqa: E402
+from export.teach.train import ByTeacher, typical  # noqa: E402
 from export.teach.write import NET, write_engine  # noqa: E402
 from tests.export.teach.toy import Steps, toy_pairs  # noqa: E402
 
@@ -28,7 +28,7 @@ def learned(pairs, tmp_path_factory):
     """A state, and all that was told."""
     state = tmp_path_factory.mktemp("teach") / "state.pt"
     told = []
-    train(pairs, 128, 10.0, state, told.append, clock=Steps())
+    run(ByTeacher(pairs, 128), 10.0, state, told.append, clock=Steps())
     return state, told
 
 
@@ -44,10 +44,10 @@ def test_it_learns(learned):
 
 def test_it_goes_on_where_it_was_stopped(pairs, tmp_path):
     state, told = tmp_path / "state.pt", []
-    train(pairs, 128, 6.0, state, told.append, lambda: len(told) >= 2, clock=Steps())
+    run(ByTeacher(pairs, 128), 6.0, state, told.append, lambda: len(told) >= 2, clock=Steps())
     assert 0 < told[-1].spent_s < 3
     again = []
-    train(pairs, 128, 4.0, state, again.append, clock=Steps())
+    run(ByTeacher(pairs, 128), 4.0, state, again.append, clock=Steps())
     assert again[0].step == told[-1].step
     assert again[-1].spent_s >= 4.0
     assert again[-1].step > told[-1].step
@@ -58,7 +58,7 @@ def test_more_footage_goes_on_from_the_weights_with_another_exam(pairs, learned,
     state = tmp_path / "state.pt"
     state.write_bytes(learned[0].read_bytes())
     others, told = toy_pairs(seed=9), []
-    train(others, 128, 1.0, state, told.append, clock=Steps())
+    run(ByTeacher(others, 128), 1.0, state, told.append, clock=Steps())
     assert told[0].step == learned[1][-1].step, "it goes on"
     assert told[0].spent_s == 0
     assert told[0].best_db == told[0].psnr_db, "what it did in another exam does not count"
@@ -68,7 +68,7 @@ def test_more_footage_goes_on_from_the_weights_with_another_exam(pairs, learned,
 def test_it_stops_when_nothing_better_comes(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("export.teach.course._average", lambda *_: None)  # the one who is examined never learns
     told = []
-    train(pairs, 128, 400.0, tmp_path / "state.pt", told.append, clock=_fast())
+    run(ByTeacher(pairs, 128), 400.0, tmp_path / "state.pt", told.append, clock=_fast())
     assert told[-1].spent_s < 250
 
 
@@ -87,12 +87,13 @@ def test_a_state_that_is_no_use_is_told(pairs, learned, tmp_path, spoil):
     data = learned[0].read_bytes()
     state.write_bytes(data if spoil == "size" else data[: len(data) // 2])
     with pytest.raises(BadInput, match="begun with 128 px" if spoil == "size" else "damaged"):
-        train(toy_pairs(6, 192) if spoil == "size" else pairs, 192 if spoil == "size" else 128, 1.0, state, print)
+        subject = ByTeacher(toy_pairs(6, 192), 192) if spoil == "size" else ByTeacher(pairs, 128)
+        run(subject, 1.0, state, print)
 
 
 def test_a_full_disk_is_told_and_leaves_what_was_there(pairs, tmp_path, monkeypatch):
     state = tmp_path / "state.pt"
-    train(pairs, 128, 0.5, state, lambda _: None, clock=Steps())
+    run(ByTeacher(pairs, 128), 0.5, state, lambda _: None, clock=Steps())
     before = state.read_bytes()
 
     def full(*_args):
@@ -100,7 +101,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(pairs, tmp_path, monkeypa
 
     monkeypatch.setattr("export.teach.course.torch.save", full)
     with pytest.raises(BadInput, match=r"cannot be written .* No space left"):
-        train(pairs, 128, 2.0, state, lambda _: None, clock=Steps())
+        run(ByTeacher(pairs, 128), 2.0, state, lambda _: None, clock=Steps())
     assert state.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 

@@ -8,12 +8,12 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra
 from engines.engine import Variant  # noqa: E402
 from engines.errors import BadInput  # noqa: E402
 from engines.runtimes.onnx_runtime import OnnxRuntime  # noqa: E402
-from export.teach import train as by_teacher  # noqa: E402
-from export.teach.course import best_of  # noqa: E402
+from export.teach.course import best_of, run  # noqa: E402
 from export.teach.nets import Worn  # noqa: E402
 from export.teach.pairs import SIZES  # noqa: E402
+from export.teach.train import ByTeacher  # noqa: E402
 from export.teach.twins import PERSONA, WEARER, Twins  # noqa: E402
-from export.teach.two import train  # noqa: E402
+from export.teach.two import ByFootage  # noqa: E402
 from export.teach.write import write_engine  # noqa: E402
 from tests.export.teach.toy import Steps, toy_pairs, toy_two  # noqa: E402
 
@@ -32,7 +32,7 @@ def learned(two, tmp_path_factory):
     told = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.teach.two._BATCHES", {WEARER: 2, PERSONA: 3})
-        train(two, 128, 2.5, state, told.append, clock=Steps())
+        run(ByFootage(two, 128), 2.5, state, told.append, clock=Steps())
     return state, told
 
 
@@ -86,10 +86,10 @@ def test_what_is_meant_are_the_ways_in_which_both_differ_and_pose_lids_and_gaze(
 def test_it_goes_on_where_it_was_stopped_and_in_no_other_way(two, learned, tmp_path):
     state, told = tmp_path / "state.pt", []
     state.write_bytes(learned[0].read_bytes())
-    train(two, 128, 2.7, state, told.append, clock=Steps())
+    run(ByFootage(two, 128), 2.7, state, told.append, clock=Steps())
     assert told[0].step == learned[1][-1].step and told[0].spent_s >= 2.5
     with pytest.raises(BadInput, match="taught in another way"):
-        by_teacher.train(toy_pairs(6), 128, 1.0, state, print)
+        run(ByTeacher(toy_pairs(6), 128), 1.0, state, print)
 
 
 def test_the_written_net_is_the_trained_one(two, learned, tmp_path):
